@@ -1,0 +1,163 @@
+// Package provider defines what an upstream service must be able to do. It holds no service itself.
+package provider
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"patchbay/backend/canon"
+	"patchbay/backend/secret"
+)
+
+// A Driver is one kind of upstream service. It holds no account and no state.
+type Driver interface {
+	// Info describes the service to people and to the router.
+	Info() Info
+	// Open prepares the service for one account. It does no network I/O: an account with an expired login still opens,
+	// and its first call says so.
+	Open(env Env) (Upstream, error)
+}
+
+// An Upstream answers calls with one account. It is safe for concurrent use.
+//
+// Upstreams may also implement TokenCounter, Embedder or QuotaReporter; the gateway asks by type assertion.
+type Upstream interface {
+	// Stream sends req and yields the answer. It tries once: retrying, switching accounts and falling back are the
+	// gateway's work. Errors are *apierror.Error; a stream that ends before Finish is an error.
+	Stream(ctx context.Context, req *canon.Request) canon.Stream
+	// Models lists what this account may use. An empty list with a nil error means "ask Info".
+	Models(ctx context.Context) ([]canon.Model, error)
+}
+
+// TokenCounter counts the tokens of a request without answering it.
+type TokenCounter interface {
+	// CountTokens returns the tokens of the prompt. An Unsupported error means "estimate it yourself".
+	CountTokens(ctx context.Context, req *canon.Request) (int64, error)
+}
+
+// Embedder makes embeddings.
+type Embedder interface {
+	Embed(ctx context.Context, req *canon.Embed) (*canon.Embeddings, error)
+}
+
+// QuotaReporter tells how much is left without spending any of it.
+type QuotaReporter interface {
+	Quota(ctx context.Context) ([]Quota, error)
+}
+
+// Env is what a driver gets to work with for one account.
+type Env struct {
+	Provider  string // the provider's id: one driver may serve several user-defined providers
+	AccountID string
+	Label     string            // the account's name as people see it
+	HTTP      *http.Client      // carries the account's proxy and time-outs, no credentials
+	Settings  map[string]string // the provider's and the account's fields, as listed in Info
+	Log       *slog.Logger
+
+	// Token returns a credential whose access token or key is valid now, refreshing it when needed, with its Extra.
+	// After an answer that means AuthExpired the gateway has it refreshed once and repeats.
+	Token func(ctx context.Context) (Credential, error)
+
+	// Note and Remember read and keep small facts that the driver learned about this account (a parameter the upstream
+	// refuses, a project ID). Not secret; stored with the account.
+	Note     func(key string) string
+	Remember func(key, value string)
+}
+
+// An Authenticator is a Driver whose login or refresh is not plain OAuth 2.0. Drivers without it are served by package
+// oauth from their Login alone.
+type Authenticator interface {
+	// Exchange turns what a login brought (a code, a device answer, an imported file) into a credential.
+	Exchange(ctx context.Context, env Env, login Login, result map[string]string) (Credential, error)
+	Refresh(ctx context.Context, env Env, old Credential) (Credential, error)
+}
+
+// Credential is what an account's login consists of.
+type Credential struct {
+	Access, Refresh secret.Value
+	Secret          secret.Value // what else must be sealed: a client registration's secret, an id token
+	Expiry          time.Time
+	Extra           map[string]string // not secret: project ID, profile ARN, region, account ID, machine ID
+}
+
+// Info is everything the rest of Patchbay knows about a service. The window draws it; nothing else names a provider.
+type Info struct {
+	ID, Name string
+	Aliases  []string // old names in paths and prefixes
+	Labels   []string // old labels of "[Label] model" names, besides Name
+	Wire     string   // wire format of the upstream
+	Status   string   // active, licensed, experimental, discontinued
+	Off      bool     // off until the person turns it on
+	Instead  string   // what to use instead, when discontinued
+	BaseURL  string   // where the service is, unless a setting says otherwise
+	KeyURL   string   // where a person gets a key
+	KeyEnv   []string // names of environment variables in which people keep such a key
+	NoKey    bool     // an account may have no key at all (local servers)
+	Logins   []Login  // how to get an account: browser, device code, key, import of a file
+	Fields   []Field  // settings per account, drawn as a form
+	Files    []CredentialFile
+	Models   []canon.Model // dated fallback for a live list that fails
+	Risk     *Risk         // shown before the first login; dated
+	Policy   Policy        // what this service needs instead of the defaults
+}
+
+// Names of settings that every provider by key understands; they stand in Env.Settings.
+const (
+	SettingBaseURL      = "base_url"
+	SettingAuthHeader   = "auth_header"   // "Authorization" or another header name; "" = the driver's default
+	SettingAuthPrefix   = "auth_prefix"   // "Bearer " unless the header is another one
+	SettingHeaderPrefix = "header."       // "header.X-Title": a static extra header
+	SettingModels       = "models"        // comma list: a static model list instead of the live one
+	SettingQuirks       = "quirks"        // comma list of quirk names
+	SettingMaxTokens    = "max_tokens_as" // the name of the token limit field for kind openai
+)
+
+// Status values of Info.
+const (
+	StatusActive       = "active"
+	StatusLicensed     = "licensed"
+	StatusExperimental = "experimental"
+	StatusDiscontinued = "discontinued"
+)
+
+type (
+	// Quota is one window of an account's allowance.
+	Quota struct {
+		Name, Unit  string   // "Weekly limit", "percent"
+		Models      []string // patterns of the models that share it; empty = all
+		Used, Limit float64
+		ResetsAt    int64 // Unix milliseconds
+	}
+	// Login is one way to get an account.
+	Login struct {
+		Kind, Label, Text            string // browser, device, key, file; Text stands above the button
+		AuthURL, DeviceURL, TokenURL string
+		Client, ClientSecret         string // of a public registration: not confidential
+		Scopes                       []string
+		PKCE                         bool
+		Params                       map[string]string // extra parameters of the authorisation URL
+		CallbackHost, CallbackPath   string
+		CallbackPorts                []int  // tried in order; empty = any free port
+		PasteURL                     string // hosted redirect whose page shows the code
+	}
+	// Policy is what a service asks for instead of the defaults of the attempt loop and of time limits.
+	Policy struct {
+		Repeats       int           // on the same account; 0 = the default (1), negative = none
+		ShortWait     time.Duration // a rate limit up to this long is waited out once on the same account; 0 = never
+		FirstEvent    time.Duration // 0 = the default
+		Idle          time.Duration // silence between events; 0 = the default
+		RefreshLead   time.Duration
+		MaxConcurrent int // per account, 0 = no limit
+	}
+	// Field is one setting of an account.
+	Field struct {
+		Key, Label, Kind, Default string
+		Secret                    bool
+	}
+	// CredentialFile is where a vendor's own program keeps its login.
+	CredentialFile struct{ Path, Format string }
+	// Risk is what a person should know before signing in. Since is a date.
+	Risk struct{ Level, Text, Since string }
+)

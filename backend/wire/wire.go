@@ -1,0 +1,92 @@
+// Package wire defines what a wire format must be able to do for clients, and holds what all formats share: frames of an
+// event stream, ids, tool names, signatures of other families, schemas, media and token estimates.
+//
+// The provider-facing half of a format is plain functions in its own package (a request writer, a response reader,
+// ParseError), called by the providers that speak it. Nothing here does network I/O.
+package wire
+
+import (
+	"net/http"
+
+	"patchbay/backend/apierror"
+	"patchbay/backend/canon"
+)
+
+// A Codec reads what a client sent and renders the answer in the form that client expects. Codecs do no I/O and keep
+// nothing between requests.
+type Codec interface {
+	// Name is the format's stable ID: "openai", "responses", "anthropic", "gemini", "ollama".
+	Name() string
+	// Routes lists the endpoints as http.ServeMux patterns.
+	Routes() []Route
+	// Decode reads a request for a model's answer, or for a count of its tokens. An error is *apierror.Error and names
+	// the offending field. body is the whole body, already decompressed; the request keeps it.
+	Decode(op Op, r *http.Request, body []byte) (*canon.Request, error)
+	// NewRenderer renders one streamed answer.
+	NewRenderer(req *canon.Request) Renderer
+	// AppendResponse renders a whole answer.
+	AppendResponse(dst []byte, req *canon.Request, resp *canon.Response) ([]byte, error)
+	// AppendModels renders the model list; r may ask for a part of it.
+	AppendModels(dst []byte, r *http.Request, models []canon.Model) ([]byte, error)
+	// AppendModel renders one entry of the model list.
+	AppendModel(dst []byte, r *http.Request, m canon.Model) ([]byte, error)
+	// Error renders e as this format's error body and HTTP status. Headers may be nil.
+	Error(e *apierror.Error, requestID string) (status int, header http.Header, body []byte)
+}
+
+// A Renderer turns events into bytes for one answer. It is a pure state machine: the same events give the same bytes.
+// Whatever happens, the bytes it has produced end with exactly one terminal event of the format once Finish or
+// AppendError was given; what comes after that appends nothing.
+type Renderer interface {
+	ContentType() string
+	AppendEvent(dst []byte, ev canon.Event) []byte
+	// AppendError ends an answer that has already begun.
+	AppendError(dst []byte, e *apierror.Error) []byte
+	// AppendPing renders the keep-alive that clients of this format ignore. It appends nothing where there is none
+	// (Ollama), and never a comment for Gemini.
+	AppendPing(dst []byte) []byte
+}
+
+// A CountCodec renders token counts. Its count endpoint is a Route of class ClassCount, read by Decode.
+type CountCodec interface {
+	AppendCount(dst []byte, tokens int64) []byte
+}
+
+// An EmbedCodec reads and answers requests for embeddings.
+type EmbedCodec interface {
+	DecodeEmbed(op Op, r *http.Request, body []byte) (*canon.Embed, error)
+	AppendEmbed(dst []byte, req *canon.Embed, resp *canon.Embeddings) ([]byte, error)
+}
+
+// A Splitter is a Codec with requests that become several calls: legacy completions with an array of prompts. Split
+// returns one request per prompt; the answers become choices in that order.
+type Splitter interface {
+	Split(req *canon.Request) []*canon.Request
+}
+
+// Route is one endpoint.
+type Route struct {
+	Pattern string // "POST /v1/messages"
+	Op      Op     // tells Decode which operation it is
+	Class   Class  // tells the server what to do
+}
+
+// Op names an operation of a format.
+type Op string
+
+// Class says which generic handler serves an endpoint.
+type Class uint8
+
+// The classes.
+const (
+	ClassAnswer Class = iota // a model's answer, streamed or whole
+	ClassCount
+	ClassEmbed
+	ClassModels
+	ClassModel
+	ClassUnsupported // known, and answered with 404 in the format's own shape
+)
+
+// EagerLimit is the size of a body in bytes up to which a codec reads the whole conversation in Decode. Past it the
+// conversation is read when somebody needs it: a same-protocol upstream gets the client's bytes and checks them itself.
+const EagerLimit = 256 << 10

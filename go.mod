@@ -1,0 +1,8 @@
+module patchbay
+
+go 1.26
+
+require (
+	github.com/go-json-experiment/json v1.27.2 // indirect
+	github.com/google/go-cmp v0.7.0 // indirect
+)
