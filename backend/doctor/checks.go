@@ -1,0 +1,298 @@
+package doctor
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func config(f Facts, _ System) []Finding {
+	if len(f.ConfigProblems) == 0 {
+		return []Finding{{ID: "config", Level: OK, Title: "The settings are readable", Detail: f.ConfigPath}}
+	}
+	return []Finding{{
+		ID: "config", Level: Problem, Title: "The settings have mistakes",
+		Detail: strings.Join(f.ConfigProblems, "\n"),
+		Fix:    "Correct " + f.ConfigPath + "; until then the last good settings, or the defaults, are in force.",
+	}}
+}
+
+// port says whether the address of the settings can be had, and else who has it.
+func port(f Facts, s System) []Finding {
+	if f.Listen == "" {
+		return nil
+	}
+	if f.Listening {
+		return []Finding{{ID: "port", Level: OK, Title: "Patchbay listens on " + f.Listen}}
+	}
+	_, p, err := net.SplitHostPort(f.Listen)
+	number, perr := strconv.ParseUint(p, 10, 16)
+	if err != nil || perr != nil {
+		return []Finding{{
+			ID: "port", Level: Problem, Title: "The address to listen on makes no sense", Detail: f.Listen,
+			Fix: "Set server.listen to an address and a port, for example 127.0.0.1:8390.",
+		}}
+	}
+	err = s.Free(f.Listen)
+	if err == nil {
+		return []Finding{{ID: "port", Level: OK, Title: "The address " + f.Listen + " is free", Detail: "Patchbay is not running.", Fix: "Start it with `patchbay serve`."}}
+	}
+	detail := "Who holds it could not be found out: " + err.Error()
+	if h, ok := s.Holder(uint16(number)); ok {
+		detail = "It is held by " + h.String() + "."
+	}
+	return []Finding{{
+		ID: "port", Level: Problem, Title: "The address " + f.Listen + " is taken", Detail: detail,
+		Fix: "Stop that program, or choose another port with `patchbay serve --listen 127.0.0.1:8391` or server.listen in the settings.",
+	}}
+}
+
+func lan(f Facts, _ System) []Finding {
+	if !f.LAN {
+		return nil
+	}
+	return []Finding{{
+		ID: "lan", Level: Warn, Title: "Other machines on the network may call Patchbay",
+		Detail: "server.lan is on. Every call still needs a client key, but traffic is not encrypted.",
+		Fix:    "Switch server.lan off if only this machine needs Patchbay.",
+	}}
+}
+
+func database(f Facts, _ System) []Finding {
+	d := f.Database
+	switch {
+	case d.Err != nil:
+		return []Finding{{
+			ID: "database", Level: Problem, Title: "The database cannot be opened", Detail: fmt.Sprintf("%s: %v", d.Path, d.Err),
+			Fix: "Check that the folder exists, is writable and has free space.",
+		}}
+	case d.SetAside != "":
+		return []Finding{{
+			ID: "database", Level: Warn, Title: "An unreadable database was kept aside", Detail: d.SetAside,
+			Fix: "Restore the file from a backup, or add your accounts again; nothing was deleted.",
+		}}
+	case d.Path == "":
+		return nil
+	}
+	return []Finding{{ID: "database", Level: OK, Title: "The database is open", Detail: d.Path}}
+}
+
+// vault says whether secrets can be read and how well their key is kept.
+func vault(f Facts, _ System) []Finding {
+	v := f.Vault
+	switch v.State {
+	case "":
+		return nil
+	case VaultLocked:
+		return []Finding{{
+			ID: "vault", Level: Problem, Title: "The secrets are locked", Detail: reason("The key is in "+sourceName(v)+", which cannot be opened now.", v.Err),
+			Fix: "Unlock the keychain of this computer; Patchbay tries again by itself. What needs no secret goes on working.",
+		}}
+	case VaultLost:
+		return []Finding{{
+			ID: "vault", Level: Problem, Title: "The key that opens the secrets is missing or wrong",
+			Detail: reason("It should be in "+sourceName(v)+". The sealed secrets are kept.", v.Err),
+			Fix:    "Bring the old key back, or enter the keys of your accounts again.",
+		}}
+	}
+	switch v.Source {
+	case VaultFile:
+		return []Finding{{
+			ID: "vault", Level: Warn, Title: "The secrets are protected by a key file only", Detail: v.Path,
+			Fix: "Whoever can read this file and the database can read the secrets: it is weaker than the keychain of the operating system. " +
+				"Use a desktop keychain where there is one, or hand the key in by PATCHBAY_VAULT_KEY.",
+		}}
+	case VaultMemory:
+		return []Finding{{ID: "vault", Level: Warn, Title: "The secrets are in memory only", Detail: "They are gone when Patchbay ends."}}
+	}
+	return []Finding{{ID: "vault", Level: OK, Title: "The secrets are open", Detail: "Their key comes from " + sourceName(v) + "."}}
+}
+
+func sourceName(v Vault) string {
+	switch v.Source {
+	case VaultKeychain:
+		return "the keychain of the operating system"
+	case VaultFile:
+		return "the key file " + v.Path
+	case VaultEnv:
+		return "the environment variable PATCHBAY_VAULT_KEY"
+	}
+	return "memory"
+}
+
+func reason(text string, err error) string {
+	if err == nil {
+		return text
+	}
+	return text + " " + err.Error()
+}
+
+func clientKeys(f Facts, _ System) []Finding {
+	if f.ClientKeys == 0 {
+		return []Finding{{
+			ID: "client_keys", Level: Problem, Title: "There is no client key", Detail: "Apps need a key to call Patchbay.",
+			Fix: "Make one: `patchbay keys add NAME`.",
+		}}
+	}
+	return []Finding{{ID: "client_keys", Level: OK, Title: "Client keys: " + strconv.Itoa(f.ClientKeys)}}
+}
+
+const addAccount = "Add one: `patchbay accounts add PROVIDER`; `patchbay providers` lists the providers."
+
+func accounts(f Facts, _ System) []Finding {
+	if len(f.Accounts) == 0 {
+		return []Finding{{ID: "accounts", Level: Problem, Title: "There is no account yet", Detail: "Patchbay has nothing to answer with.", Fix: addAccount}}
+	}
+	var out []Finding
+	usable := 0
+	for _, a := range f.Accounts {
+		if a.Enabled && !a.NeedsPerson {
+			usable++
+		}
+		if a.Enabled && a.NeedsPerson {
+			out = append(out, Finding{
+				ID: "account.needs_person", Level: Problem, Title: "The account " + a.Provider + "/" + a.Name + " needs you",
+				Detail: strings.TrimSpace(a.State + ". " + a.Reason),
+				Fix:    "Enter its key again with `patchbay accounts add " + a.Provider + " --name " + quote(a.Name) + "`, or take it out with `patchbay accounts disable " + quote(a.Provider+"/"+a.Name) + "`.",
+			})
+		}
+	}
+	if usable == 0 {
+		return append(out, Finding{
+			ID: "accounts", Level: Problem, Title: "No account can be used now", Detail: fmt.Sprintf("%d accounts, none of them enabled and healthy.", len(f.Accounts)),
+			Fix: "`patchbay accounts` says why; `patchbay accounts enable NAME` turns one on.",
+		})
+	}
+	return append(out, Finding{ID: "accounts", Level: OK, Title: fmt.Sprintf("Accounts that can be used: %d of %d", usable, len(f.Accounts))})
+}
+
+// quote puts a name with blanks into quotes, so that a line can be copied.
+func quote(name string) string {
+	if name != "" && !strings.ContainsAny(name, " \t'\"$`\\") {
+		return name
+	}
+	return strconv.Quote(name)
+}
+
+func defaultProvider(f Facts, _ System) []Finding {
+	if f.Default == "" {
+		if len(f.Accounts) == 0 {
+			return nil // the missing account is the thing to say
+		}
+		return []Finding{{
+			ID: "default_provider", Level: OK, Title: "No default provider is set", Detail: "A request goes to the provider that lists its model.",
+			Fix: "Choose one with `patchbay providers default ID` if you want unknown models to go there.",
+		}}
+	}
+	known := false
+	for _, p := range f.Providers {
+		known = known || p.ID == f.Default
+	}
+	if !known {
+		return []Finding{{
+			ID: "default_provider", Level: Problem, Title: "The default provider " + f.Default + " is not known",
+			Fix: "`patchbay providers` lists the providers; choose one with `patchbay providers default ID`.",
+		}}
+	}
+	for _, a := range f.Accounts {
+		if a.Provider == f.Default && a.Enabled {
+			return []Finding{{ID: "default_provider", Level: OK, Title: "The default provider is " + f.Default}}
+		}
+	}
+	return []Finding{{
+		ID: "default_provider", Level: Problem, Title: "The default provider " + f.Default + " has no usable account",
+		Fix: "Add one with `patchbay accounts add " + f.Default + "`, or choose another provider with `patchbay providers default ID`.",
+	}}
+}
+
+// loops finds providers that point back at Patchbay: a request to one of them would circle until it times out.
+func loops(f Facts, s System) []Finding {
+	var out []Finding
+	for _, p := range f.Providers {
+		if Loops(p.BaseURL, f.Listen, s.Local) {
+			out = append(out, Finding{
+				ID: "loop", Level: Problem, Title: "The provider " + p.ID + " points at Patchbay itself", Detail: p.BaseURL,
+				Fix: "Set providers." + p.ID + ".base_url to the address of the service.",
+			})
+		}
+	}
+	return out
+}
+
+// Loops reports whether a base URL is Patchbay's own address: the same port on this machine. A nil local means the real
+// machine.
+func Loops(baseURL, listen string, local func(host string) bool) bool {
+	if local == nil {
+		local = ThisMachine().Local
+	}
+	u, err := url.Parse(baseURL)
+	_, port, lerr := net.SplitHostPort(listen)
+	if err != nil || lerr != nil || u.Host == "" {
+		return false
+	}
+	has := u.Port()
+	if has == "" {
+		has = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return has == port && local(u.Hostname())
+}
+
+// proxyNames are the variables that make programs use a proxy; the lower-case forms count as well.
+var proxyNames = []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
+
+// proxyEnv names proxy variables without their values: they may hold a password.
+func proxyEnv(_ Facts, s System) []Finding {
+	var seen []string
+	for _, n := range proxyNames {
+		for _, name := range []string{n, strings.ToLower(n)} {
+			if s.Getenv(name) != "" {
+				seen = append(seen, name)
+			}
+		}
+	}
+	if len(seen) == 0 {
+		return nil
+	}
+	return []Finding{{
+		ID: "proxy_env", Level: Warn, Title: "Proxy variables are set: " + strings.Join(seen, ", "),
+		Detail: "Apps with these variables may send calls to Patchbay through the proxy, where they fail.",
+		Fix:    "Set NO_PROXY=127.0.0.1,localhost for the apps. For Patchbay's own way out, set a proxy per account.",
+	}}
+}
+
+// claudeLogin explains what people expect to find and do not. The file is not opened.
+func claudeLogin(_ Facts, s System) []Finding {
+	if s.Home == "" {
+		return nil
+	}
+	path := claudeFile(s.Home)
+	if _, err := os.Stat(path); err != nil {
+		return nil
+	}
+	return []Finding{{
+		ID: "claude_login", Level: OK, Title: "A Claude login was noticed and left alone", Detail: path + " (not read)",
+		Fix: "A Claude subscription works inside Claude Code only; Anthropic does not let other programs use it. " +
+			"For Claude models here, add an API key: `patchbay accounts add anthropic`.",
+	}}
+}
+
+// oldest is before any version of this program: a clock that shows it is wrong.
+var oldest = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// clock finds a clock that would break pauses and the expiry of logins.
+func clock(f Facts, s System) []Finding {
+	const fix = "Set the clock of this computer, best by switching on automatic time."
+	switch {
+	case s.Now.Before(oldest):
+		return []Finding{{ID: "clock", Level: Problem, Title: "The clock is wrong", Detail: "It shows " + s.Now.Format(time.RFC3339) + ". Secure connections and logins will fail.", Fix: fix}}
+	case f.LatestRequest.After(s.Now.Add(time.Minute)):
+		return []Finding{{
+			ID: "clock", Level: Warn, Title: "The clock went back", Detail: "The latest request in the log is of " + f.LatestRequest.Format(time.RFC3339) + ", now it is " + s.Now.Format(time.RFC3339) + ".", Fix: fix,
+		}}
+	}
+	return []Finding{{ID: "clock", Level: OK, Title: "The clock is plausible"}}
+}
