@@ -1,0 +1,95 @@
+# Patchbay. `make help` lists the targets; each sets up what it needs.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+BIN     := bin/patchbay$(if $(filter Windows_NT,$(OS)),.exe,)
+JS      := backend/internal/e2e/js
+CLIENTS := backend/internal/e2e/clients
+FUZZTIME ?= 30s
+COVERAGE := 85
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: run
+run: build ## set up, build and start Patchbay; it prints what to do next
+	./$(BIN) serve
+
+.PHONY: serve
+serve: run ## the same: headless until the window exists
+
+.PHONY: demo
+demo: build ## the whole product against simulated upstreams, no account needed
+	./$(BIN) demo
+
+.PHONY: build
+build: ## build bin/patchbay
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) .
+
+.PHONY: test
+test: check race e2e ## everything that must be green
+
+.PHONY: check
+check: ## fast: format, vet, static analysis, imports
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool -modfile=build/tools/go.mod staticcheck ./...
+	$(GO) test ./backend/internal/archtest
+
+.PHONY: unit
+unit: ## unit tests, without the race detector
+	$(GO) test ./...
+
+.PHONY: race
+race: ## all Go tests with the race detector; prints the statement coverage of backend
+	$(GO) test -race -coverpkg=./backend/... -coverprofile=coverage.out ./...
+	$(GO) run ./build/ci/coverage -min $(COVERAGE) coverage.out
+
+.PHONY: e2e
+e2e: build $(JS)/node_modules/.ready ## official SDKs and whole-program scripts, each through Patchbay to each upstream
+	PATCHBAY_E2E=1 $(GO) test -count=1 -v -run '^TestSDKMatrix' ./backend/internal/e2e
+
+.PHONY: e2e-clients
+e2e-clients: build $(CLIENTS)/node_modules/.ready ## real client programs, installed from npm and pinned
+	PATCHBAY_E2E_CLIENTS=1 $(GO) test -count=1 -v -timeout 20m -run '^TestClients' ./backend/internal/e2e
+
+%/node_modules/.ready: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	./build/ci/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: build ## speed against a plain reverse proxy, in one run; then the codecs' benchmarks
+	$(GO) run ./build/bench -patchbay $(BIN)
+	$(GO) test -run '^$$' -bench . -benchmem ./backend/...
+
+.PHONY: golden
+golden: ## rewrite the golden files; read the diff
+	$(GO) test ./backend/wire/... -update
+
+.PHONY: generate
+generate: ## run the generators; their output is committed
+	$(GO) generate ./...
+
+.PHONY: lint
+lint: ## the whole set of linters; slow the first time
+	$(GO) tool -modfile=build/tools/lint/go.mod golangci-lint run --config build/golangci.yml ./...
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in dependencies
+	$(GO) tool -modfile=build/tools/go.mod govulncheck ./...
+
+.PHONY: test-all
+test-all: test fuzz e2e-clients ## test, and what is slower than that
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin coverage.out $(JS)/node_modules $(CLIENTS)/node_modules
