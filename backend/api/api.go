@@ -1,0 +1,251 @@
+// Package api is the management API: what a person may see and change, as one interface, the HTTP face of it under
+// /api/, and a client of that face. The commands use the same interface whether they talk to a running instance or open
+// the store themselves.
+//
+// It owns no state and decides nothing: the owners do. It never gives a secret away, but for a new client key, once.
+package api
+
+import (
+	"context"
+	"time"
+
+	"patchbay/backend/doctor"
+	"patchbay/backend/secret"
+)
+
+// Service is everything the management API can do. It is safe for concurrent use. Errors are *apierror.Error with a
+// message for people: InvalidRequest names the field, RouteNotFound says that there is no such thing.
+type Service interface {
+	Status(ctx context.Context) (Status, error)
+
+	// Accounts lists the accounts by provider, priority and name.
+	Accounts(ctx context.Context) ([]AccountView, error)
+	AddAccount(ctx context.Context, a NewAccount) (AccountView, error)
+	// ChangeAccount changes what c names.
+	ChangeAccount(ctx context.Context, id string, c AccountChange) (AccountView, error)
+	// ClearAccount ends all pauses of an account and forgets its faults.
+	ClearAccount(ctx context.Context, id string) (AccountView, error)
+	RemoveAccount(ctx context.Context, id string) error
+
+	// Keys lists the client keys, revoked ones too.
+	Keys(ctx context.Context) ([]KeyView, error)
+	// AddKey makes a key, or takes the one that is given. The answer is the only place where a made key can be seen.
+	AddKey(ctx context.Context, k NewKey) (CreatedKey, error)
+	RevokeKey(ctx context.Context, id string) error
+
+	Providers(ctx context.Context) ([]ProviderView, error)
+	// AddProvider writes a user-defined provider into the settings.
+	AddProvider(ctx context.Context, p NewProvider) (ProviderView, error)
+	// DefaultProvider returns the id of the default provider, "" if none is set.
+	DefaultProvider(ctx context.Context) (string, error)
+	// SetDefaultProvider changes it; "" unsets it.
+	SetDefaultProvider(ctx context.Context, id string) error
+
+	// Models lists what apps see; of one provider, or of all for "".
+	Models(ctx context.Context, provider string) ([]ModelView, error)
+	// Requests lists rows of the request log, latest first.
+	Requests(ctx context.Context, q RequestQuery) ([]RequestView, error)
+	Usage(ctx context.Context, q UsageQuery) (UsageView, error)
+	Doctor(ctx context.Context) ([]Finding, error)
+}
+
+// Finding is one thing the doctor looked at.
+type Finding = doctor.Finding
+
+// Status is the state of the program.
+type Status struct {
+	Version         string    `json:"version"`
+	Health          string    `json:"health"` // ok, degraded or down
+	Reasons         []string  `json:"reasons,omitempty"`
+	Base            string    `json:"base,omitempty"` // http://127.0.0.1:8390; "" when nothing listens
+	PID             int       `json:"pid,omitempty"`
+	Started         time.Time `json:"started,omitzero"`
+	InFlight        int64     `json:"in_flight"`
+	DefaultProvider string    `json:"default_provider,omitempty"`
+	ConfigPath      string    `json:"config_path,omitempty"`
+	DatabasePath    string    `json:"database_path,omitempty"`
+	LogDir          string    `json:"log_dir,omitempty"`
+}
+
+// AccountView is one account with its health. It holds no secret.
+type AccountView struct {
+	ID            string            `json:"id"`
+	Provider      string            `json:"provider"`
+	Name          string            `json:"name"`
+	State         string            `json:"state"` // ready, cooling, needs_login, needs_action, blocked, disabled, discontinued
+	Reason        string            `json:"reason,omitempty"`
+	Enabled       bool              `json:"enabled"`
+	Priority      int               `json:"priority"`
+	Owner         string            `json:"owner,omitempty"`
+	Settings      map[string]string `json:"settings,omitempty"`
+	Proxy         string            `json:"proxy,omitempty"` // without its password
+	MaxConcurrent int               `json:"max_concurrent,omitempty"`
+	InFlight      int               `json:"in_flight"`
+	Cooling       []CoolDownView    `json:"cooling,omitempty"`
+	Created       time.Time         `json:"created,omitzero"`
+}
+
+// CoolDownView is a pause of an account for one model; "" means the whole account.
+type CoolDownView struct {
+	Model  string    `json:"model,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	Until  time.Time `json:"until"`
+}
+
+// NewAccount is an account to be added.
+type NewAccount struct {
+	Provider string            `json:"provider"`
+	Name     string            `json:"name,omitempty"` // "" lets Patchbay choose one
+	Key      secret.Value      `json:"key,omitzero"`
+	Settings map[string]string `json:"settings,omitempty"`
+	Priority int               `json:"priority,omitzero"`
+	Proxy    secret.Value      `json:"proxy,omitzero"` // a URL, which may hold a password
+}
+
+// AccountChange names what is to change; nil leaves it alone.
+type AccountChange struct {
+	Name     *string       `json:"name,omitzero"`
+	Enabled  *bool         `json:"enabled,omitzero"`
+	Priority *int          `json:"priority,omitzero"`
+	Proxy    *secret.Value `json:"proxy,omitzero"` // an empty one takes the proxy away
+	Key      *secret.Value `json:"key,omitzero"`
+}
+
+// KeyView is one client key. It holds its beginning, not the key.
+type KeyView struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	Prefix  string    `json:"prefix"`
+	Created time.Time `json:"created,omitzero"`
+	Expires time.Time `json:"expires,omitzero"`
+	Revoked time.Time `json:"revoked,omitzero"`
+}
+
+// NewKey is a client key to be made, or one that the person brings.
+type NewKey struct {
+	Name    string       `json:"name"`
+	Key     secret.Value `json:"key,omitzero"` // empty: one is made
+	Expires time.Time    `json:"expires,omitzero"`
+}
+
+// CreatedKey is a new client key with its text.
+type CreatedKey struct {
+	KeyView
+	Key secret.Value `json:"key"`
+}
+
+// ProviderView is one provider.
+type ProviderView struct {
+	ID          string         `json:"id"`
+	Name        string         `json:"name"`
+	Kind        string         `json:"kind"`   // wire format of the upstream
+	Status      string         `json:"status"` // active, licensed, experimental, discontinued
+	Enabled     bool           `json:"enabled"`
+	UserDefined bool           `json:"user_defined"`
+	Default     bool           `json:"default"`
+	BaseURL     string         `json:"base_url,omitempty"`
+	KeyURL      string         `json:"key_url,omitempty"`
+	NoKey       bool           `json:"no_key,omitempty"`  // accounts need no key
+	Instead     string         `json:"instead,omitempty"` // what to use instead, when discontinued
+	Risk        *RiskView      `json:"risk,omitempty"`
+	Models      int            `json:"models"`             // as far as known without asking the service
+	Accounts    map[string]int `json:"accounts,omitempty"` // by state
+}
+
+// RiskView is what a person should know before using a provider. Since is a date.
+type RiskView struct {
+	Level string `json:"level"`
+	Text  string `json:"text"`
+	Since string `json:"since,omitempty"`
+}
+
+// NewProvider is a user-defined provider.
+type NewProvider struct {
+	ID      string `json:"id"`
+	Kind    string `json:"kind"` // openai, openai-responses, anthropic, gemini, ollama, forward
+	BaseURL string `json:"base_url"`
+	Name    string `json:"name,omitempty"`
+}
+
+// ModelView is one entry of the model list. Zero means unknown.
+type ModelView struct {
+	ID        string `json:"id"`
+	Name      string `json:"name,omitempty"`
+	Provider  string `json:"provider,omitempty"`
+	Context   int64  `json:"context,omitempty"` // tokens
+	MaxOutput int64  `json:"max_output,omitempty"`
+}
+
+// RequestQuery selects rows of the request log.
+type RequestQuery struct {
+	Provider, Account, Model, Key, Kind string
+	Failed                              bool
+	Since, Until                        time.Time
+	Before                              string // id of a row: older ones only
+	Limit                               int    // 0 = 100, at most 1000
+}
+
+// MaxRequests is the most rows one call returns.
+const MaxRequests = 1000
+
+// RequestView is one row of the request log.
+type RequestView struct {
+	ID         string    `json:"id"`
+	At         time.Time `json:"at"`
+	Key        string    `json:"key,omitempty"` // id of the client key
+	Client     string    `json:"client"`        // the client's wire format
+	Op         string    `json:"op,omitempty"`
+	Stream     bool      `json:"stream"`
+	Asked      string    `json:"asked"`
+	Provider   string    `json:"provider,omitempty"`
+	Account    string    `json:"account,omitempty"`
+	Model      string    `json:"model,omitempty"`
+	Attempts   int       `json:"attempts"`
+	Status     int       `json:"status"`
+	Kind       string    `json:"kind,omitempty"` // of the error
+	Message    string    `json:"message,omitempty"`
+	Tokens     Tokens    `json:"tokens"`
+	FirstMS    int64     `json:"first_ms"` // -1 = no content came
+	DurationMS int64     `json:"duration_ms"`
+	Dropped    []string  `json:"dropped,omitempty"`
+}
+
+// Tokens counts tokens; -1 is unknown. Input includes Cached and CacheWrite, Output includes Reasoning.
+type Tokens struct {
+	Input      int64 `json:"input"`
+	Cached     int64 `json:"cached"`
+	CacheWrite int64 `json:"cache_write"`
+	Output     int64 `json:"output"`
+	Reasoning  int64 `json:"reasoning"`
+}
+
+// UsageQuery is a span of time; zero ends are open.
+type UsageQuery struct{ Since, Until time.Time }
+
+// UsageView is what was used.
+type UsageView struct {
+	Rows  []UsageRow `json:"rows"`
+	Total UsageRow   `json:"total"`
+}
+
+// UsageRow adds up one combination of provider, account, model and client key.
+type UsageRow struct {
+	Provider string `json:"provider,omitempty"`
+	Account  string `json:"account,omitempty"`
+	Model    string `json:"model,omitempty"`
+	Key      string `json:"key,omitempty"`
+	Requests int64  `json:"requests"`
+	Errors   int64  `json:"errors"`
+	Tokens   Tokens `json:"tokens"`
+}
+
+// Add adds other to u.
+func (u *UsageRow) Add(other UsageRow) {
+	u.Requests += other.Requests
+	u.Errors += other.Errors
+	u.Tokens.Input += other.Tokens.Input
+	u.Tokens.Cached += other.Tokens.Cached
+	u.Tokens.CacheWrite += other.Tokens.CacheWrite
+	u.Tokens.Output += other.Tokens.Output
+	u.Tokens.Reasoning += other.Tokens.Reasoning
+}

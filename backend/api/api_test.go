@@ -1,0 +1,383 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"patchbay/backend/api"
+	"patchbay/backend/apierror"
+	"patchbay/backend/doctor"
+	"patchbay/backend/internal/fakeapi"
+	"patchbay/backend/secret"
+)
+
+const token = "0123456789abcdef0123456789abcdef"
+
+var asText = cmp.Options{cmp.Comparer(func(a, b secret.Value) bool { return a.Reveal() == b.Reveal() }), cmpopts.EquateEmpty()}
+
+func serve(t *testing.T, svc api.Service) (*httptest.Server, *api.Client) {
+	t.Helper()
+	s := httptest.NewServer(api.Handler(svc, func() string { return token }))
+	t.Cleanup(s.Close)
+	return s, api.NewClient(s.URL+"/", secret.New(token))
+}
+
+// same fails unless both calls succeed and agree.
+func same[T any](t *testing.T, want T, wantErr error) func(got T, gotErr error) {
+	return func(got T, gotErr error) {
+		t.Helper()
+		if wantErr != nil || gotErr != nil {
+			t.Fatal(wantErr, gotErr)
+		}
+		if d := cmp.Diff(want, got, asText); d != "" {
+			t.Error("-direct +over HTTP\n" + d)
+		}
+	}
+}
+
+func full() *fakeapi.Service {
+	f := fakeapi.New()
+	at := fakeapi.Moment
+	f.StatusView.Reasons = []string{"one account needs you"}
+	f.AccountList = []api.AccountView{{
+		ID: "a/1", Provider: "openai", Name: "mine", State: "cooling", Reason: "rate limit", Enabled: true, Priority: 2, Owner: "ours",
+		Settings: map[string]string{"base_url": "https://x"}, Proxy: "socks5://h", MaxConcurrent: 3, InFlight: 1,
+		Cooling: []api.CoolDownView{{Model: "m", Reason: "asked", Until: at}}, Created: at,
+	}}
+	f.KeyList = []api.KeyView{{ID: "k", Name: "app", Prefix: "pb-ab", Created: at, Expires: at, Revoked: at}}
+	f.ProviderList = append(f.ProviderList, api.ProviderView{
+		ID: "kiro", Name: "Kiro", Kind: "kiro", Status: "active", Risk: &api.RiskView{Level: "high", Text: "told", Since: "2026-01-01"},
+		Models: 3, Accounts: map[string]int{"ready": 1}, Default: true,
+	})
+	f.ModelList = []api.ModelView{{ID: "m", Provider: "openai", Context: 1000, MaxOutput: 10}, {ID: "n", Provider: "kiro"}}
+	f.RequestList = []api.RequestView{{ID: "r", At: at, Client: "openai", Asked: "m", Status: 200, Attempts: 1, Tokens: api.Tokens{Input: 1, Cached: -1}, FirstMS: -1, Dropped: []string{"seed"}}}
+	f.UsageRows = []api.UsageRow{{Provider: "openai", Requests: 2, Errors: 1, Tokens: api.Tokens{1, 2, 3, 4, 5}}, {Provider: "kiro", Requests: 3}}
+	f.Findings = []api.Finding{{ID: "x", Level: doctor.Warn, Title: "t", Detail: "d", Fix: "f"}}
+	f.Default = "kiro"
+	return f
+}
+
+// TestReadsAreTheSameOverHTTP asks for everything twice: the service itself and through handler and client.
+func TestReadsAreTheSameOverHTTP(t *testing.T) {
+	f := full()
+	_, c := serve(t, f)
+	ctx := t.Context()
+	same(must(f.Status(ctx))(t))(c.Status(ctx))
+	same(must(f.Accounts(ctx))(t))(c.Accounts(ctx))
+	same(must(f.Keys(ctx))(t))(c.Keys(ctx))
+	same(must(f.Providers(ctx))(t))(c.Providers(ctx))
+	same(must(f.DefaultProvider(ctx))(t))(c.DefaultProvider(ctx))
+	same(must(f.Models(ctx, ""))(t))(c.Models(ctx, ""))
+	same(must(f.Models(ctx, "kiro"))(t))(c.Models(ctx, "kiro"))
+	same(must(f.Doctor(ctx))(t))(c.Doctor(ctx))
+
+	rq := api.RequestQuery{Provider: "p", Account: "a", Model: "m", Key: "k", Kind: "timeout", Failed: true, Since: fakeapi.Moment, Until: fakeapi.Moment.Add(time.Nanosecond), Before: "r9", Limit: 7}
+	same(must(f.Requests(ctx, rq))(t))(c.Requests(ctx, rq))
+	if d := cmp.Diff(rq, f.LastRequestsQ); d != "" {
+		t.Error("-want +got\n" + d)
+	}
+	uq := api.UsageQuery{Since: fakeapi.Moment}
+	same(must(f.Usage(ctx, uq))(t))(c.Usage(ctx, uq))
+	if d := cmp.Diff(uq, f.LastUsageQ); d != "" {
+		t.Error("-want +got\n" + d)
+	}
+}
+
+// must turns a call's results into the arguments of same.
+func must[T any](v T, err error) func(t *testing.T) (*testing.T, T, error) {
+	return func(t *testing.T) (*testing.T, T, error) { return t, v, err }
+}
+
+func TestChangesArriveWhole(t *testing.T) {
+	f := fakeapi.New()
+	_, c := serve(t, f)
+	ctx := t.Context()
+	a, err := c.AddAccount(ctx, api.NewAccount{
+		Provider: "openai", Name: "mine", Key: secret.New("sk-<&>é"), Settings: map[string]string{"base_url": "https://x"}, Priority: 3, Proxy: secret.New("http://u:p@h"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(f.AccountList[0], a); d != "" {
+		t.Error("-want +got\n" + d)
+	}
+	if f.Secrets[a.ID].Reveal() != "sk-<&>é" || f.Secrets["proxy/"+a.ID].Reveal() != "http://u:p@h" {
+		t.Error("the secrets did not arrive")
+	}
+
+	off, none, key, two, name := false, secret.Value{}, secret.New("sk-2"), 2, "renamed"
+	a, err = c.ChangeAccount(ctx, a.ID, api.AccountChange{Name: &name, Enabled: &off, Priority: &two, Proxy: &none, Key: &key})
+	if err != nil || a.Enabled || a.Priority != 2 || a.Name != "renamed" || f.Secrets[a.ID].Reveal() != "sk-2" || !f.Secrets["proxy/"+a.ID].Empty() {
+		t.Error(a, err)
+	}
+	if _, err := c.ChangeAccount(ctx, a.ID, api.AccountChange{}); err != nil || f.Secrets[a.ID].Reveal() != "sk-2" || f.AccountList[0].Enabled {
+		t.Error("an empty change changed something", err)
+	}
+	f.AccountList[0].State = "cooling"
+	if a, err = c.ClearAccount(ctx, a.ID); err != nil || a.State != "ready" {
+		t.Error(a, err)
+	}
+	if err := c.RemoveAccount(ctx, a.ID); err != nil || len(f.AccountList) != 0 {
+		t.Error(err)
+	}
+
+	p, err := c.AddProvider(ctx, api.NewProvider{ID: "home", Kind: "ollama", BaseURL: "http://h:11434"})
+	if err != nil || p.ID != "home" || !p.UserDefined {
+		t.Error(p, err)
+	}
+	if err := c.SetDefaultProvider(ctx, "home"); err != nil || f.Default != "home" {
+		t.Error(err)
+	}
+	if err := c.SetDefaultProvider(ctx, ""); err != nil || f.Default != "" {
+		t.Error(err)
+	}
+}
+
+func TestKeyIsShownOnce(t *testing.T) {
+	f := fakeapi.New()
+	s, c := serve(t, f)
+	ctx := t.Context()
+	made, err := c.AddKey(ctx, api.NewKey{Name: "app", Expires: fakeapi.Moment})
+	if err != nil || made.Key.Reveal() != f.KeyTexts[made.ID].Reveal() || made.Name != "app" || !made.Expires.Equal(fakeapi.Moment) {
+		t.Fatal(made, err)
+	}
+	given, err := c.AddKey(ctx, api.NewKey{Name: "brought", Key: secret.New("my own key, long enough")})
+	if err != nil || given.Key.Reveal() != "my own key, long enough" {
+		t.Fatal(given, err)
+	}
+	_, body := call(t, s, "GET", "/api/keys", "", nil)
+	if strings.Contains(body, made.Key.Reveal()) || !strings.Contains(body, "app") {
+		t.Error(body)
+	}
+	if err := c.RevokeKey(ctx, made.ID); err != nil || f.KeyList[0].Revoked.IsZero() {
+		t.Error(err)
+	}
+}
+
+// call makes a request with the token and returns status and body.
+func call(t *testing.T, s *httptest.Server, method, path, body string, change func(*http.Request)) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if change != nil {
+		change(req)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(b)
+}
+
+// panics is a service that must not be reached.
+type panics struct{ api.Service }
+
+func TestEveryRouteIsGuarded(t *testing.T) {
+	s, _ := serve(t, panics{})
+	drop := func(r *http.Request) { r.Header.Del("Authorization") }
+	bearer := func(v string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("Authorization", v) }
+	}
+	origin := func(v string) func(*http.Request) { return func(r *http.Request) { r.Header.Set("Origin", v) } }
+	for _, pattern := range append(api.Patterns(), "GET /api/nothing", "OPTIONS /api/accounts") {
+		method, path, _ := strings.Cut(strings.ReplaceAll(pattern, "{id}", "x"), " ")
+		for name, c := range map[string]struct {
+			change func(*http.Request)
+			status int
+			kind   string
+		}{
+			"no token":        {drop, 401, "client_unauthorized"},
+			"wrong token":     {bearer("Bearer " + strings.Repeat("0", 32)), 401, "client_unauthorized"},
+			"longer token":    {bearer("Bearer " + token + "0"), 401, "client_unauthorized"},
+			"empty token":     {bearer("Bearer "), 401, "client_unauthorized"},
+			"other scheme":    {bearer("Basic " + token), 401, "client_unauthorized"},
+			"token in query":  {func(r *http.Request) { drop(r); r.URL.RawQuery = "key=" + token + "&token=" + token }, 401, "client_unauthorized"},
+			"foreign page":    {origin("https://evil.example"), 403, "client_forbidden"},
+			"page in a file":  {origin("null"), 403, "client_forbidden"},
+			"other port":      {origin("http://127.0.0.1:1"), 403, "client_forbidden"},
+			"look-alike host": {origin(s.URL + ".evil.example"), 403, "client_forbidden"},
+		} {
+			resp, body := call(t, s, method, path, "", c.change)
+			if resp.StatusCode != c.status || !strings.Contains(body, `{"error":{"kind":"`+c.kind+`","message":"`) {
+				t.Errorf("%s, %s: %d %s", pattern, name, resp.StatusCode, body)
+			}
+			for h := range resp.Header {
+				if strings.HasPrefix(h, "Access-Control") {
+					t.Errorf("%s, %s: %s", pattern, name, h)
+				}
+			}
+		}
+	}
+}
+
+func TestWithoutATokenNobodyIsLetIn(t *testing.T) {
+	s := httptest.NewServer(api.Handler(panics{}, func() string { return "" }))
+	defer s.Close()
+	for _, v := range []string{"Bearer ", "Bearer", ""} {
+		if resp, _ := call(t, s, "GET", "/api/status", "", func(r *http.Request) { r.Header.Set("Authorization", v) }); resp.StatusCode != 401 {
+			t.Errorf("%q: %d", v, resp.StatusCode)
+		}
+	}
+}
+
+func TestOwnPageMayCall(t *testing.T) {
+	s, _ := serve(t, fakeapi.New())
+	resp, body := call(t, s, "GET", "/api/status", "", func(r *http.Request) { r.Header.Set("Origin", s.URL) })
+	if resp.StatusCode != 200 || resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("Access-Control-Allow-Origin") != "" {
+		t.Error(resp, body)
+	}
+}
+
+func TestBadRequestsNameTheField(t *testing.T) {
+	s, _ := serve(t, fakeapi.New())
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+		want               string
+	}{
+		{"POST", "/api/accounts", `{"provider":"openai","nam":"x"}`, 400, `"param":"nam"`},
+		{"POST", "/api/accounts", `{"provider":"openai","priority":"high"}`, 400, `"param":"priority"`},
+		{"POST", "/api/accounts", `{"provider":"openai","settings":{"base_url":1}}`, 400, `"param":"settings.base_url"`},
+		{"POST", "/api/accounts", `{"provider":"openai","key":7}`, 400, `"param":"key"`},
+		{"POST", "/api/accounts", `{}`, 400, `"param":"provider"`},
+		{"POST", "/api/accounts", `{"provider":"nobody"}`, 400, `"param":"provider"`},
+		{"POST", "/api/accounts", `[`, 400, `"kind":"invalid_request"`},
+		{"POST", "/api/accounts", ``, 400, `"kind":"invalid_request"`},
+		{"PATCH", "/api/accounts/x", `{"enabled":1}`, 400, `"param":"enabled"`},
+		{"PATCH", "/api/accounts/x", `{}`, 404, `there is no account x`},
+		{"POST", "/api/accounts/x/clear", ``, 404, `there is no account x`},
+		{"DELETE", "/api/accounts/x", ``, 404, `"kind":"route_not_found"`},
+		{"POST", "/api/keys", `{}`, 400, `"param":"name"`},
+		{"POST", "/api/keys", `{"name":"x","expires":"soon"}`, 400, `"param":"expires"`},
+		{"DELETE", "/api/keys/x", ``, 404, `there is no key x`},
+		{"POST", "/api/providers", `{"id":"x","kind":"openai"}`, 400, `"param":"base_url"`},
+		{"POST", "/api/providers", `{"x":1}`, 400, `"param":"x"`},
+		{"PUT", "/api/default-provider", `{"provider":null,"x":1}`, 400, `"param":"x"`},
+		{"GET", "/api/requests?limit=0", ``, 400, `"param":"limit"`},
+		{"GET", "/api/requests?limit=9999", ``, 400, `"param":"limit"`},
+		{"GET", "/api/requests?failed=maybe", ``, 400, `"param":"failed"`},
+		{"GET", "/api/requests?since=yesterday", ``, 400, `"param":"since"`},
+		{"GET", "/api/usage?until=tomorrow", ``, 400, `"param":"until"`},
+		{"GET", "/api/nothing", ``, 404, `"kind":"route_not_found"`},
+		{"PUT", "/api/keys", `{}`, 405, `GET or POST`},
+		{"POST", "/api/keys", `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, 413, `"kind":"body_too_large"`},
+	} {
+		resp, body := call(t, s, c.method, c.path, c.body, nil)
+		if resp.StatusCode != c.status || !strings.Contains(body, c.want) || resp.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s %.80s: %d %s", c.method, c.path, c.body, resp.StatusCode, body)
+		}
+	}
+	resp, body := call(t, s, "POST", "/api/keys", `{"name":"x"}`, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") })
+	if resp.StatusCode != 400 || !strings.Contains(body, "application/json") {
+		t.Error("a form of a foreign page could send this", body)
+	}
+}
+
+// TestErrorsTravel checks that kind, message and field survive, and that causes stay at home.
+func TestErrorsTravel(t *testing.T) {
+	f := fakeapi.New()
+	s, c := serve(t, f)
+	for err, status := range map[*apierror.Error]int{
+		{Kind: apierror.InvalidRequest, Msg: "no", Param: "p"}: 400,
+		{Kind: apierror.PolicyRefused, Msg: "no"}:              403,
+		{Kind: apierror.Shutdown, Msg: "bye"}:                  503,
+		{Kind: apierror.AuthExpired, Msg: "old"}:               500,
+	} {
+		f.Err = fmt.Errorf("wrapped: %w", err)
+		_, got := c.Accounts(t.Context())
+		e, ok := errors.AsType[*apierror.Error](got)
+		if !ok || e.Kind != err.Kind || e.Msg != err.Msg || e.Param != err.Param {
+			t.Errorf("%v became %v", err, got)
+		}
+		if resp, _ := call(t, s, "GET", "/api/accounts", "", nil); resp.StatusCode != status {
+			t.Errorf("%v: %d", err, resp.StatusCode)
+		}
+	}
+	f.Err = errors.New("the password is 1234")
+	if resp, body := call(t, s, "GET", "/api/status", "", nil); resp.StatusCode != 500 || strings.Contains(body, "1234") {
+		t.Error(body)
+	}
+	f.Err = context.DeadlineExceeded
+	if resp, body := call(t, s, "GET", "/api/status", "", nil); resp.StatusCode != 504 {
+		t.Error(body)
+	}
+}
+
+// TestEveryCallReportsFailure makes each method of the client fail.
+func TestEveryCallReportsFailure(t *testing.T) {
+	f := fakeapi.New()
+	_, c := serve(t, f)
+	f.Err = apierror.New(apierror.Internal, "broken")
+	ctx := t.Context()
+	for name, err := range map[string]error{
+		"status": second(c.Status(ctx)), "accounts": second(c.Accounts(ctx)), "add": second(c.AddAccount(ctx, api.NewAccount{Provider: "x"})),
+		"change": second(c.ChangeAccount(ctx, "x", api.AccountChange{})), "clear": second(c.ClearAccount(ctx, "x")), "remove": c.RemoveAccount(ctx, "x"),
+		"keys": second(c.Keys(ctx)), "add key": second(c.AddKey(ctx, api.NewKey{Name: "x"})), "revoke": c.RevokeKey(ctx, "x"),
+		"providers": second(c.Providers(ctx)), "add provider": second(c.AddProvider(ctx, api.NewProvider{ID: "x", Kind: "x", BaseURL: "x"})),
+		"default": second(c.DefaultProvider(ctx)), "set default": c.SetDefaultProvider(ctx, "x"), "models": second(c.Models(ctx, "")),
+		"requests": second(c.Requests(ctx, api.RequestQuery{})), "usage": second(c.Usage(ctx, api.UsageQuery{})), "doctor": second(c.Doctor(ctx)),
+	} {
+		if err == nil || apierror.From(err).Msg != "broken" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestStrangeAnswersAreExplained(t *testing.T) {
+	answer := ""
+	status := 200
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "http://127.0.0.1:1/")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, answer)
+	}))
+	c := api.NewClient(s.URL, secret.New(token))
+	for _, x := range []struct {
+		status int
+		body   string
+	}{{200, "<html>"}, {502, "<html>"}, {307, ""}, {500, "{}"}} {
+		status, answer = x.status, x.body
+		if _, err := c.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "another version") {
+			t.Errorf("%v: %v", x, err)
+		}
+	}
+	s.Close()
+	_, err := c.Status(t.Context())
+	if apierror.KindOf(err) != apierror.Transport || !strings.Contains(err.Error(), "does not answer") || strings.Contains(err.Error(), token) {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Status(ctx); apierror.KindOf(err) != apierror.Canceled {
+		t.Error(err)
+	}
+	if _, err := api.NewClient("http://bad host", secret.New(token)).Status(t.Context()); err == nil {
+		t.Error("a bad address was called")
+	}
+	if c.Base() != s.URL {
+		t.Error(c.Base())
+	}
+}

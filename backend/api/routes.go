@@ -1,0 +1,192 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"patchbay/backend/apierror"
+)
+
+// endpoint is one call of the API.
+type endpoint struct {
+	pattern string
+	call    func(svc Service, r *http.Request) (body any, err error)
+	status  int  // of success; 0 = 200
+	reveals bool // the answer carries a secret that can be seen only here
+}
+
+// endpoints is every call, with its parameters: path, then query (?), then body.
+var endpoints = []endpoint{
+	{pattern: "GET /api/status", call: getStatus},
+
+	{pattern: "GET /api/accounts", call: listAccounts},
+	// provider, name, key, settings, priority, proxy
+	{pattern: "POST /api/accounts", call: addAccount, status: http.StatusCreated},
+	// id; name, enabled, priority, proxy, key: only what is there changes
+	{pattern: "PATCH /api/accounts/{id}", call: changeAccount},
+	// id: ends its pauses
+	{pattern: "POST /api/accounts/{id}/clear", call: clearAccount},
+	// id
+	{pattern: "DELETE /api/accounts/{id}", call: removeAccount, status: http.StatusNoContent},
+
+	{pattern: "GET /api/keys", call: listKeys},
+	// name, key (16 characters or more; without it one is made), expires
+	{pattern: "POST /api/keys", call: addKey, status: http.StatusCreated, reveals: true},
+	// id
+	{pattern: "DELETE /api/keys/{id}", call: revokeKey, status: http.StatusNoContent},
+
+	{pattern: "GET /api/providers", call: listProviders},
+	// id, kind, base_url, name
+	{pattern: "POST /api/providers", call: addProvider, status: http.StatusCreated},
+	{pattern: "GET /api/default-provider", call: getDefault},
+	// provider; "" unsets it
+	{pattern: "PUT /api/default-provider", call: setDefault},
+
+	// ?provider
+	{pattern: "GET /api/models", call: listModels},
+	// ?provider ?account ?model ?key ?kind ?failed=true ?since ?until (RFC 3339) ?before (a row's id) ?limit (1 to 1000)
+	{pattern: "GET /api/requests", call: listRequests},
+	// ?since ?until (RFC 3339)
+	{pattern: "GET /api/usage", call: getUsage},
+	{pattern: "GET /api/doctor", call: getDoctor},
+}
+
+func list[T any](rows []T, err error) (any, error) {
+	if rows == nil {
+		rows = []T{}
+	}
+	return items[T]{rows}, err
+}
+
+func getStatus(svc Service, r *http.Request) (any, error) { return svc.Status(r.Context()) }
+
+func listAccounts(svc Service, r *http.Request) (any, error) { return list(svc.Accounts(r.Context())) }
+
+func addAccount(svc Service, r *http.Request) (any, error) {
+	var a NewAccount
+	if err := decode(r.Body, &a); err != nil {
+		return nil, err
+	}
+	if a.Provider == "" {
+		return nil, apierror.Invalid("provider", "name the provider that the account belongs to")
+	}
+	return svc.AddAccount(r.Context(), a)
+}
+
+func changeAccount(svc Service, r *http.Request) (any, error) {
+	var c AccountChange
+	if err := decode(r.Body, &c); err != nil {
+		return nil, err
+	}
+	return svc.ChangeAccount(r.Context(), r.PathValue("id"), c)
+}
+
+func clearAccount(svc Service, r *http.Request) (any, error) {
+	return svc.ClearAccount(r.Context(), r.PathValue("id"))
+}
+
+func removeAccount(svc Service, r *http.Request) (any, error) {
+	return nil, svc.RemoveAccount(r.Context(), r.PathValue("id"))
+}
+
+func listKeys(svc Service, r *http.Request) (any, error) { return list(svc.Keys(r.Context())) }
+
+func addKey(svc Service, r *http.Request) (any, error) {
+	var k NewKey
+	if err := decode(r.Body, &k); err != nil {
+		return nil, err
+	}
+	if k.Name == "" {
+		return nil, apierror.Invalid("name", "give the key a name, for example that of the app that will use it")
+	}
+	return svc.AddKey(r.Context(), k)
+}
+
+func revokeKey(svc Service, r *http.Request) (any, error) {
+	return nil, svc.RevokeKey(r.Context(), r.PathValue("id"))
+}
+
+func listProviders(svc Service, r *http.Request) (any, error) {
+	return list(svc.Providers(r.Context()))
+}
+
+func addProvider(svc Service, r *http.Request) (any, error) {
+	var p NewProvider
+	if err := decode(r.Body, &p); err != nil {
+		return nil, err
+	}
+	for _, m := range []struct{ name, value string }{{"id", p.ID}, {"kind", p.Kind}, {"base_url", p.BaseURL}} {
+		if m.value == "" {
+			return nil, apierror.Invalid(m.name, "a provider needs an id, a kind and a base_url")
+		}
+	}
+	return svc.AddProvider(r.Context(), p)
+}
+
+func getDefault(svc Service, r *http.Request) (any, error) {
+	id, err := svc.DefaultProvider(r.Context())
+	return provider{id}, err
+}
+
+func setDefault(svc Service, r *http.Request) (any, error) {
+	var p provider
+	if err := decode(r.Body, &p); err != nil {
+		return nil, err
+	}
+	return p, svc.SetDefaultProvider(r.Context(), p.Provider)
+}
+
+func listModels(svc Service, r *http.Request) (any, error) {
+	return list(svc.Models(r.Context(), r.FormValue("provider")))
+}
+
+func listRequests(svc Service, r *http.Request) (any, error) {
+	q := RequestQuery{
+		Provider: r.FormValue("provider"), Account: r.FormValue("account"), Model: r.FormValue("model"),
+		Key: r.FormValue("key"), Kind: r.FormValue("kind"), Before: r.FormValue("before"),
+	}
+	var err error
+	if q.Since, q.Until, err = span(r); err != nil {
+		return nil, err
+	}
+	if v := r.FormValue("failed"); v != "" {
+		if q.Failed, err = strconv.ParseBool(v); err != nil {
+			return nil, apierror.Invalid("failed", "failed is true or false")
+		}
+	}
+	if v := r.FormValue("limit"); v != "" {
+		if q.Limit, err = strconv.Atoi(v); err != nil || q.Limit < 1 || q.Limit > MaxRequests {
+			return nil, apierror.Invalid("limit", "limit is a number from 1 to %d", MaxRequests)
+		}
+	}
+	return list(svc.Requests(r.Context(), q))
+}
+
+func getUsage(svc Service, r *http.Request) (any, error) {
+	since, until, err := span(r)
+	if err != nil {
+		return nil, err
+	}
+	u, err := svc.Usage(r.Context(), UsageQuery{since, until})
+	if u.Rows == nil {
+		u.Rows = []UsageRow{}
+	}
+	return u, err
+}
+
+func getDoctor(svc Service, r *http.Request) (any, error) { return list(svc.Doctor(r.Context())) }
+
+// span reads since and until.
+func span(r *http.Request) (since, until time.Time, err error) {
+	for name, dst := range map[string]*time.Time{"since": &since, "until": &until} {
+		v := r.FormValue(name)
+		if v == "" {
+			continue
+		}
+		if *dst, err = time.Parse(time.RFC3339, v); err != nil {
+			return since, until, apierror.Invalid(name, "%s is a time like 2026-11-22T14:00:00Z", name)
+		}
+	}
+	return since, until, nil
+}

@@ -1,0 +1,257 @@
+// Package fakeapi is a management service that works in memory, for tests of whatever talks to one. It keeps what it is
+// told, secrets included, so that tests can see what arrived.
+package fakeapi
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"patchbay/backend/api"
+	"patchbay/backend/apierror"
+	"patchbay/backend/secret"
+)
+
+// Moment is the time at which everything in a Service happens.
+var Moment = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// Service is the fake. Its fields may be set before it is used and read after.
+type Service struct {
+	mu sync.Mutex // guards what follows
+
+	StatusView    api.Status
+	AccountList   []api.AccountView
+	KeyList       []api.KeyView
+	ProviderList  []api.ProviderView
+	ModelList     []api.ModelView
+	RequestList   []api.RequestView
+	UsageRows     []api.UsageRow
+	Findings      []api.Finding
+	Default       string
+	Secrets       map[string]secret.Value // by account id, and "proxy/" + id
+	KeyTexts      map[string]secret.Value // by key id
+	LastRequestsQ api.RequestQuery
+	LastUsageQ    api.UsageQuery
+	Err           error // what every call returns, unless nil
+	serial        int
+}
+
+var _ api.Service = (*Service)(nil)
+
+// New returns a service that knows the provider openai and nothing else.
+func New() *Service {
+	return &Service{
+		StatusView:   api.Status{Version: "1.2.3", Health: "ok", Base: "http://127.0.0.1:8390", PID: 42, Started: Moment},
+		ProviderList: []api.ProviderView{{ID: "openai", Name: "OpenAI", Kind: "openai", Status: "active", Enabled: true}},
+		Secrets:      map[string]secret.Value{},
+		KeyTexts:     map[string]secret.Value{},
+	}
+}
+
+func (s *Service) lock() func() {
+	s.mu.Lock()
+	return s.mu.Unlock
+}
+
+func (s *Service) next(prefix string) string {
+	s.serial++
+	return prefix + strconv.Itoa(s.serial)
+}
+
+// Status implements api.Service.
+func (s *Service) Status(context.Context) (api.Status, error) {
+	defer s.lock()()
+	return s.StatusView, s.Err
+}
+
+// Accounts implements api.Service.
+func (s *Service) Accounts(context.Context) ([]api.AccountView, error) {
+	defer s.lock()()
+	return slices.Clone(s.AccountList), s.Err
+}
+
+// AddAccount implements api.Service.
+func (s *Service) AddAccount(_ context.Context, a api.NewAccount) (api.AccountView, error) {
+	defer s.lock()()
+	if s.Err != nil {
+		return api.AccountView{}, s.Err
+	}
+	if !slices.ContainsFunc(s.ProviderList, func(p api.ProviderView) bool { return p.ID == a.Provider }) {
+		return api.AccountView{}, apierror.Invalid("provider", "there is no provider %s", a.Provider)
+	}
+	v := api.AccountView{
+		ID: s.next("a"), Provider: a.Provider, Name: a.Name, State: "ready", Enabled: true, Priority: a.Priority,
+		Settings: a.Settings, Created: Moment,
+	}
+	if v.Name == "" {
+		v.Name = "account " + v.ID
+	}
+	s.AccountList = append(s.AccountList, v)
+	s.Secrets[v.ID] = a.Key
+	s.Secrets["proxy/"+v.ID] = a.Proxy
+	return v, nil
+}
+
+func (s *Service) account(id string) (*api.AccountView, error) {
+	if s.Err != nil {
+		return nil, s.Err
+	}
+	for i := range s.AccountList {
+		if s.AccountList[i].ID == id {
+			return &s.AccountList[i], nil
+		}
+	}
+	return nil, apierror.New(apierror.RouteNotFound, "there is no account %s", id)
+}
+
+// ChangeAccount implements api.Service.
+func (s *Service) ChangeAccount(_ context.Context, id string, c api.AccountChange) (api.AccountView, error) {
+	defer s.lock()()
+	a, err := s.account(id)
+	if err != nil {
+		return api.AccountView{}, err
+	}
+	if c.Name != nil {
+		a.Name = *c.Name
+	}
+	if c.Enabled != nil {
+		a.Enabled = *c.Enabled
+	}
+	if c.Priority != nil {
+		a.Priority = *c.Priority
+	}
+	if c.Proxy != nil {
+		s.Secrets["proxy/"+id] = *c.Proxy
+	}
+	if c.Key != nil {
+		s.Secrets[id] = *c.Key
+	}
+	return *a, nil
+}
+
+// ClearAccount implements api.Service.
+func (s *Service) ClearAccount(_ context.Context, id string) (api.AccountView, error) {
+	defer s.lock()()
+	a, err := s.account(id)
+	if err != nil {
+		return api.AccountView{}, err
+	}
+	a.State, a.Cooling = "ready", nil
+	return *a, nil
+}
+
+// RemoveAccount implements api.Service.
+func (s *Service) RemoveAccount(_ context.Context, id string) error {
+	defer s.lock()()
+	if _, err := s.account(id); err != nil {
+		return err
+	}
+	s.AccountList = slices.DeleteFunc(s.AccountList, func(a api.AccountView) bool { return a.ID == id })
+	return nil
+}
+
+// Keys implements api.Service.
+func (s *Service) Keys(context.Context) ([]api.KeyView, error) {
+	defer s.lock()()
+	return slices.Clone(s.KeyList), s.Err
+}
+
+// AddKey implements api.Service.
+func (s *Service) AddKey(_ context.Context, k api.NewKey) (api.CreatedKey, error) {
+	defer s.lock()()
+	if s.Err != nil {
+		return api.CreatedKey{}, s.Err
+	}
+	v := api.KeyView{ID: s.next("k"), Name: k.Name, Prefix: "pb-made", Created: Moment, Expires: k.Expires}
+	if k.Key.Empty() {
+		k.Key = secret.New("pb-made-by-the-fake-" + v.ID)
+	} else {
+		v.Prefix = "given"
+	}
+	s.KeyList = append(s.KeyList, v)
+	s.KeyTexts[v.ID] = k.Key
+	return api.CreatedKey{KeyView: v, Key: k.Key}, nil
+}
+
+// RevokeKey implements api.Service.
+func (s *Service) RevokeKey(_ context.Context, id string) error {
+	defer s.lock()()
+	for i := range s.KeyList {
+		if s.KeyList[i].ID == id && s.Err == nil {
+			s.KeyList[i].Revoked = Moment
+			return nil
+		}
+	}
+	if s.Err != nil {
+		return s.Err
+	}
+	return apierror.New(apierror.RouteNotFound, "there is no key %s", id)
+}
+
+// Providers implements api.Service.
+func (s *Service) Providers(context.Context) ([]api.ProviderView, error) {
+	defer s.lock()()
+	return slices.Clone(s.ProviderList), s.Err
+}
+
+// AddProvider implements api.Service.
+func (s *Service) AddProvider(_ context.Context, p api.NewProvider) (api.ProviderView, error) {
+	defer s.lock()()
+	if s.Err != nil {
+		return api.ProviderView{}, s.Err
+	}
+	v := api.ProviderView{ID: p.ID, Name: p.Name, Kind: p.Kind, BaseURL: p.BaseURL, Status: "active", Enabled: true, UserDefined: true}
+	s.ProviderList = append(s.ProviderList, v)
+	return v, nil
+}
+
+// DefaultProvider implements api.Service.
+func (s *Service) DefaultProvider(context.Context) (string, error) {
+	defer s.lock()()
+	return s.Default, s.Err
+}
+
+// SetDefaultProvider implements api.Service.
+func (s *Service) SetDefaultProvider(_ context.Context, id string) error {
+	defer s.lock()()
+	if s.Err == nil {
+		s.Default = id
+	}
+	return s.Err
+}
+
+// Models implements api.Service.
+func (s *Service) Models(_ context.Context, provider string) ([]api.ModelView, error) {
+	defer s.lock()()
+	out := slices.Clone(s.ModelList)
+	if provider != "" {
+		out = slices.DeleteFunc(out, func(m api.ModelView) bool { return m.Provider != provider })
+	}
+	return out, s.Err
+}
+
+// Requests implements api.Service.
+func (s *Service) Requests(_ context.Context, q api.RequestQuery) ([]api.RequestView, error) {
+	defer s.lock()()
+	s.LastRequestsQ = q
+	return slices.Clone(s.RequestList), s.Err
+}
+
+// Usage implements api.Service.
+func (s *Service) Usage(_ context.Context, q api.UsageQuery) (api.UsageView, error) {
+	defer s.lock()()
+	s.LastUsageQ = q
+	out := api.UsageView{Rows: slices.Clone(s.UsageRows)}
+	for _, r := range out.Rows {
+		out.Total.Add(r)
+	}
+	return out, s.Err
+}
+
+// Doctor implements api.Service.
+func (s *Service) Doctor(context.Context) ([]api.Finding, error) {
+	defer s.lock()()
+	return slices.Clone(s.Findings), s.Err
+}
