@@ -1,0 +1,240 @@
+package openai
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"patchbay/backend/apierror"
+	"patchbay/backend/canon"
+	"patchbay/backend/wire"
+)
+
+// sinceEpoch stands for the age of a model that is not known: 2026-01-01. It must not change between calls.
+const sinceEpoch = 1767225600
+
+// AppendModels renders the model list.
+func (c Codec) AppendModels(dst []byte, r *http.Request, models []canon.Model) ([]byte, error) {
+	dst = append(dst, `{"object":"list","data":[`...)
+	for i, m := range models {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst, _ = c.AppendModel(dst, r, m) // never fails
+	}
+	return append(dst, "]}"...), nil
+}
+
+// AppendModel renders one entry of the model list.
+func (Codec) AppendModel(dst []byte, _ *http.Request, m canon.Model) ([]byte, error) {
+	created, owner := m.Created, m.Provider
+	if created <= 0 {
+		created = sinceEpoch
+	}
+	if owner == "" {
+		owner = "patchbay"
+	}
+	dst = wire.AppendString(append(dst, `{"id":`...), m.ID)
+	dst = strconv.AppendInt(append(dst, `,"object":"model","created":`...), created, 10)
+	dst = wire.AppendString(append(dst, `,"owned_by":`...), owner)
+	if m.Name != "" && m.Name != m.ID {
+		dst = wire.AppendString(append(dst, `,"name":`...), m.Name)
+	}
+	if m.Context > 0 {
+		dst = strconv.AppendInt(append(dst, `,"context_length":`...), m.Context, 10)
+		dst = strconv.AppendInt(append(dst, `,"max_model_len":`...), m.Context, 10)
+	}
+	return append(dst, '}'), nil
+}
+
+// ParseModels reads a model list in any of the shapes that services of this format send: data, models or a bare array;
+// id, name or model. Models of OpenAI's that cannot chat or embed are left out.
+func ParseModels(body []byte) ([]canon.Model, error) {
+	list := body
+	if o := walkObject(body); !o.bad {
+		for o.next() {
+			if n := string(o.name); n == "data" || n == "models" {
+				list = o.value
+			}
+		}
+		if o.bad {
+			return nil, apierror.New(apierror.Upstream5xx, "the service's model list is no JSON")
+		}
+	}
+	c := walkArray(list)
+	if c.bad {
+		return nil, apierror.New(apierror.Upstream5xx, "the service sent no model list")
+	}
+	var out []canon.Model
+	for c.next() {
+		if m := parseModel(c.value); m.ID != "" && !otherUse(m.ID) {
+			out = append(out, m)
+		}
+	}
+	if c.bad {
+		return nil, apierror.New(apierror.Upstream5xx, "the service's model list is no JSON")
+	}
+	return out, nil
+}
+
+func parseModel(v []byte) canon.Model {
+	if len(v) > 0 && v[0] == '"' {
+		return canon.Model{ID: text(v)}
+	}
+	var m canon.Model
+	var id, name, model string
+	c := walkObject(v)
+	for c.next() {
+		switch string(c.name) {
+		case "id":
+			id = text(c.value)
+		case "name":
+			name = text(c.value)
+		case "model":
+			model = text(c.value)
+		case "display_name":
+			m.Name = text(c.value)
+		case "created":
+			m.Created = max(number(c.value), 0)
+		case "context_length", "context_window", "max_model_len", "max_context_length":
+			m.Context = max(number(c.value), m.Context)
+		case "max_completion_tokens":
+			m.MaxOutput = max(number(c.value), m.MaxOutput)
+		case "top_provider":
+			m.MaxOutput = max(number(member(c.value, "max_completion_tokens")), m.MaxOutput)
+		case "limits": // GitHub's catalog
+			m.Context = max(number(member(c.value, "max_input_tokens")), m.Context)
+			m.MaxOutput = max(number(member(c.value, "max_output_tokens")), m.MaxOutput)
+		case "type":
+			if t := text(c.value); t == "embedding" || t == "embeddings" {
+				m.Embeddings = canon.Yes
+			}
+		default:
+			parseAbility(&m, string(c.name), c.value)
+		}
+	}
+	for _, s := range []string{id, name, model} {
+		if m.ID == "" {
+			m.ID = strings.TrimPrefix(s, "models/")
+		}
+	}
+	if m.Name == "" && id != "" {
+		m.Name = name
+	}
+	if strings.Contains(m.ID, "embed") {
+		m.Embeddings = canon.Yes
+	}
+	return m
+}
+
+// parseAbility reads what Kimi, OpenRouter and Mistral tell of a model besides its name.
+func parseAbility(m *canon.Model, name string, v []byte) {
+	switch name {
+	case "supports_reasoning":
+		m.Thinking = yesNo(v)
+	case "supports_image_in":
+		m.Images = yesNo(v)
+	case "architecture":
+		if in := member(v, "input_modalities"); in != nil {
+			m.Images = listed(in, "image")
+			m.Documents = listed(in, "file")
+			m.Audio = listed(in, "audio")
+		}
+	case "supported_parameters":
+		m.Tools, m.Thinking = listed(v, "tools"), listed(v, "reasoning")
+		m.Schema = listed(v, "structured_outputs")
+	case "capabilities":
+		if t := member(v, "function_calling"); t != nil {
+			m.Tools = yesNo(t)
+		}
+		if t := member(v, "vision"); t != nil {
+			m.Images = yesNo(t)
+		}
+	}
+}
+
+func yesNo(v []byte) canon.Known3 {
+	switch string(v) {
+	case "true":
+		return canon.Yes
+	case "false":
+		return canon.No
+	default:
+		return canon.Unknown
+	}
+}
+
+func listed(v []byte, want string) canon.Known3 {
+	c := walkArray(v)
+	if c.bad {
+		return canon.Unknown
+	}
+	for c.next() {
+		if text(c.value) == want {
+			return canon.Yes
+		}
+	}
+	return canon.No
+}
+
+// otherUse reports OpenAI's models that neither chat nor embed.
+func otherUse(id string) bool {
+	for _, p := range []string{"whisper", "tts-", "dall-e", "omni-moderation", "text-moderation", "gpt-image", "chatgpt-image", "sora", "babbage-", "davinci-", "gpt-realtime", "gpt-audio"} {
+		if strings.HasPrefix(id, p) {
+			return true
+		}
+	}
+	return strings.HasPrefix(id, "gpt-") && (strings.Contains(id, "-transcribe") || strings.Contains(id, "-tts") || strings.Contains(id, "-realtime"))
+}
+
+// known are facts of OpenAI's families, most special prefix first; as of 2026-11. Levels: OpenAI's model pages; limits:
+// qwen-code 0.15.10.
+var known = []struct {
+	prefix string
+	model  canon.Model
+}{
+	{"gpt-5-chat", plain(128000, 16384)},
+	{"gpt-5-pro", reasoning(272000, 128000, "high")},
+	{"gpt-5.1", reasoning(272000, 128000, "none", "low", "medium", "high")},
+	{"gpt-5.", reasoning(272000, 128000, "none", "low", "medium", "high", "xhigh")},
+	{"gpt-5", reasoning(272000, 128000, "minimal", "low", "medium", "high")},
+	{"gpt-6", reasoning(272000, 128000, "none", "low", "medium", "high", "xhigh")},
+	{"o1-mini", reasoning(128000, 65536)},
+	{"o1-preview", reasoning(128000, 32768)},
+	{"o1", reasoning(200000, 100000, "low", "medium", "high")},
+	{"o3", reasoning(200000, 100000, "low", "medium", "high")},
+	{"o4", reasoning(200000, 100000, "low", "medium", "high")},
+	{"gpt-4.1", plain(1047576, 32768)},
+	{"gpt-4o", plain(128000, 16384)},
+	{"chatgpt-4o", plain(128000, 16384)},
+	{"gpt-4-turbo", plain(128000, 4096)},
+	{"gpt-4", plain(8192, 4096)},
+	{"gpt-3.5", plain(16385, 4096)},
+}
+
+func reasoning(context, output int64, efforts ...string) canon.Model {
+	return canon.Model{Context: context, MaxOutput: output, Efforts: efforts, Thinking: canon.Yes, Sampling: canon.No}
+}
+
+func plain(context, output int64) canon.Model {
+	return canon.Model{Context: context, MaxOutput: output, Thinking: canon.No, Sampling: canon.Yes}
+}
+
+// KnownModel returns what is known of one of OpenAI's models by the beginning of its name: whether it thinks, its
+// levels, whether it takes sampling numbers, its limits. For any other name everything but the id is unknown.
+func KnownModel(id string) canon.Model {
+	name := strings.TrimPrefix(strings.ToLower(id), "openai/")
+	for _, k := range known {
+		if !strings.HasPrefix(name, k.prefix) {
+			continue
+		}
+		if n := len(k.prefix); k.prefix[0] == 'o' && len(name) > n && name[n] != '-' {
+			continue // o1 is a family, o10 is not
+		}
+		m := k.model
+		m.ID, m.Efforts = id, slices.Clone(m.Efforts)
+		return m
+	}
+	return canon.Model{ID: id}
+}

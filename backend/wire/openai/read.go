@@ -1,0 +1,483 @@
+package openai
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"patchbay/backend/apierror"
+	"patchbay/backend/canon"
+	"patchbay/backend/wire"
+)
+
+// maxAnswer bounds an answer in one piece.
+const maxAnswer = 64 << 20
+
+// Read reads an answer of either form: some services stream to a request that asked for no stream, and the reverse.
+// The first bytes decide, then the content type.
+func (x *Exchange) Read(contentType string, r io.Reader) canon.Stream {
+	return func(yield func(canon.Event, error) bool) {
+		br := bufio.NewReaderSize(r, 16<<10)
+		first, err := firstByte(br)
+		switch {
+		case err == io.EOF:
+			yield(canon.Event{}, apierror.New(apierror.Upstream5xx, "the service sent an empty answer"))
+		case err != nil:
+			yield(canon.Event{}, readError(err))
+		case first == '{' || first == '[' || first == '<':
+			body, err := io.ReadAll(io.LimitReader(br, maxAnswer+1))
+			if err == nil && len(body) > maxAnswer {
+				err = wire.ErrFrameTooLarge
+			}
+			if err != nil {
+				yield(canon.Event{}, readError(err))
+				return
+			}
+			x.ReadWhole(body)(yield)
+		default:
+			x.ReadStream(br)(yield)
+		}
+	}
+}
+
+// firstByte looks at the first byte that is no white space. What stood before it means nothing: DeepSeek sends empty
+// lines while a request waits.
+func firstByte(br *bufio.Reader) (byte, error) {
+	for {
+		b, err := br.ReadByte()
+		if err != nil {
+			return 0, err
+		}
+		if strings.IndexByte(" \t\r\n\xef\xbb\xbf", b) < 0 {
+			return b, br.UnreadByte()
+		}
+	}
+}
+
+// readError tells of a connection that broke.
+func readError(err error) *apierror.Error {
+	e := apierror.New(apierror.Transport, "the connection to the service broke during the answer; try again")
+	switch {
+	case errors.Is(err, context.Canceled):
+		e = apierror.New(apierror.Canceled, "the request was canceled")
+	case errors.Is(err, context.DeadlineExceeded):
+		e = apierror.New(apierror.Timeout, "the service stopped sending; try again")
+	case errors.Is(err, wire.ErrFrameTooLarge):
+		e = apierror.New(apierror.Upstream5xx, "the service sent more than Patchbay takes in one piece")
+	}
+	if own, ok := errors.AsType[*apierror.Error](err); ok {
+		return own
+	}
+	e.Err = err
+	return e
+}
+
+// ReadStream reads an event stream. It never closes r. A stream without an end of its own ends with a Truncated error.
+func (x *Exchange) ReadStream(r io.Reader) canon.Stream {
+	return func(yield func(canon.Event, error) bool) {
+		s := reader{x: x, yield: yield, usage: canon.UnknownUsage()}
+		for f, err := range wire.Frames(r) {
+			if err != nil {
+				s.broken(err)
+				return
+			}
+			if !s.frame(f) {
+				return
+			}
+		}
+		s.end(nil)
+	}
+}
+
+// reader is the state of one stream.
+type reader struct {
+	x     *Exchange
+	yield func(canon.Event, error) bool
+
+	held    canon.Event // the last event, until it is known whether more come
+	holding bool
+	stopped bool // nothing may be yielded any more
+
+	raw     []byte // the frame, until its first event takes it
+	rawName string
+
+	started  bool
+	index    int // of the next part
+	choices  []*choice
+	usage    canon.Usage
+	hasUsage bool
+	ended    bool // a finish reason has come for every choice
+}
+
+// emit yields ev once it is known what follows. It reports false when the consumer has stopped.
+func (s *reader) emit(ev canon.Event) bool {
+	if s.raw != nil {
+		ev.Raw, ev.RawName, s.raw = s.raw, s.rawName, nil
+	}
+	ok := s.release(true)
+	s.held, s.holding = ev, true
+	return ok
+}
+
+// release yields the event that is held.
+func (s *reader) release(more bool) bool {
+	if s.stopped || !s.holding {
+		return !s.stopped
+	}
+	s.holding = false
+	s.held.More = more
+	if !s.yield(s.held, nil) {
+		s.stopped = true
+	}
+	return !s.stopped
+}
+
+// fail ends the stream with an error.
+func (s *reader) fail(err *apierror.Error) {
+	if s.release(false) {
+		s.stopped = true
+		s.yield(canon.Event{}, err)
+	}
+	s.stopped = true
+}
+
+// broken handles a connection that broke. After a finish reason nothing was lost but the end.
+func (s *reader) broken(err error) {
+	if s.ended {
+		s.end(nil)
+		return
+	}
+	s.fail(readError(err))
+}
+
+var done = []byte("[DONE]")
+
+// frame reads one event of the stream. It reports false when the stream is over.
+func (s *reader) frame(f wire.Frame) bool {
+	data := bytes.TrimSpace(f.Data)
+	s.raw = nil
+	if s.x.verbatim {
+		s.raw, s.rawName = f.Data, f.Name
+	}
+	if bytes.Equal(data, done) {
+		s.end(f.Data)
+		return false
+	}
+	before := s.started
+	if err := s.chunk(f.Name, data); err != nil {
+		s.fail(err)
+		return false
+	}
+	if !s.holding && !s.stopped { // the frame meant nothing
+		kind := canon.KindPing
+		if s.raw != nil && before {
+			kind = canon.KindFrame
+		} else {
+			s.raw = nil
+		}
+		s.emit(canon.Event{Kind: kind})
+	}
+	return s.release(f.More)
+}
+
+// chunkParts are the members of a chunk, where they lie.
+type chunkParts struct {
+	id, model, created, choices, usage, fingerprint, tier []byte
+}
+
+func (s *reader) chunk(name string, data []byte) *apierror.Error {
+	var p chunkParts
+	c := walkObject(data)
+	failed := name == "error"
+	for c.next() {
+		switch string(c.name) {
+		case "id":
+			p.id = c.value
+		case "model":
+			p.model = c.value
+		case "created":
+			p.created = c.value
+		case "choices":
+			p.choices = c.value
+		case "usage":
+			p.usage = c.value
+		case "system_fingerprint":
+			p.fingerprint = c.value
+		case "service_tier":
+			p.tier = c.value
+		case "x_groq": // Groq's place for usage
+			if u := member(c.value, "usage"); u != nil && p.usage == nil {
+				p.usage = u
+			}
+		case "error":
+			failed = failed || !isNull(c.value) && string(c.value) != "false" && string(c.value) != `""`
+		case "type":
+			failed = failed || string(c.value) == `"error"`
+		case "base_resp":
+			failed = failed || number(member(c.value, "status_code")) > 0
+		}
+	}
+	if failed || p.choices == nil && isErrorBody(data) {
+		return insideError(data)
+	}
+	if c.bad {
+		return nil // no JSON: a comment in disguise
+	}
+	if !s.started && (p.choices != nil || p.id != nil || p.usage != nil) {
+		s.start(&p)
+	}
+	if err := s.readChoices(p.choices); err != nil {
+		return err
+	}
+	s.readUsage(p.usage)
+	return nil
+}
+
+func (s *reader) start(p *chunkParts) {
+	s.started = true
+	ev := canon.Event{Kind: canon.KindStart, ID: text(p.id), Model: text(p.model), Created: max(number(p.created), 0), Dropped: s.x.Dropped, Verbatim: s.x.verbatim}
+	ev.Ext = answerExt(p.fingerprint, p.tier)
+	s.emit(ev)
+}
+
+// answerExt keeps the members of an answer that chat clients know and canon does not.
+func answerExt(fingerprint, tier []byte) map[string]jsontext.Value {
+	var ext map[string]jsontext.Value
+	for name, v := range map[string][]byte{"system_fingerprint": fingerprint, "service_tier": tier} {
+		if s := text(v); s != "" {
+			if ext == nil {
+				ext = map[string]jsontext.Value{}
+			}
+			ext[name] = wire.AppendString(nil, s)
+		}
+	}
+	return ext
+}
+
+func (s *reader) readUsage(v []byte) {
+	if isNull(v) {
+		return
+	}
+	u, ok := parseUsage(v)
+	if !ok {
+		return
+	}
+	if s.raw != nil && !s.usageOnly() { // the raw of a usage event is the extra chunk
+		s.emit(canon.Event{Kind: canon.KindFrame})
+	}
+	s.usage.Merge(u)
+	s.hasUsage = true
+	s.emit(canon.Event{Kind: canon.KindUsage, Usage: &u})
+}
+
+// usageOnly reports whether the frame at hand has no choices: the extra chunk that a client may not have asked for.
+func (s *reader) usageOnly() bool {
+	c := walkArray(member(s.raw, "choices"))
+	return !c.next()
+}
+
+func (s *reader) readChoices(v []byte) *apierror.Error {
+	if isNull(v) {
+		return nil
+	}
+	list := walkArray(v)
+	for at := 0; list.next(); at++ {
+		var delta, finish, logprobs, usage, legacy []byte
+		n := at
+		c := walkObject(list.value)
+		for c.next() {
+			switch string(c.name) {
+			case "index":
+				if i := number(c.value); i >= 0 && i < 128 {
+					n = int(i)
+				}
+			case "delta", "message":
+				if !isNull(c.value) {
+					delta = c.value
+				}
+			case "finish_reason":
+				finish = c.value
+			case "logprobs":
+				logprobs = c.value
+			case "usage": // Kimi's place for it
+				usage = c.value
+			case "text":
+				legacy = c.value
+			case "error":
+				if !isNull(c.value) {
+					return insideError(list.value)
+				}
+			}
+		}
+		ch := s.choice(n)
+		if legacy != nil && delta == nil {
+			ch.plain(text(legacy), tokenEntries(logprobs))
+		}
+		ch.delta(delta, tokenEntries(logprobs))
+		if err := ch.finishReason(text(finish)); err != nil {
+			return err
+		}
+		s.readUsage(usage)
+	}
+	return nil
+}
+
+// tokenEntries returns the content entries of a logprobs object.
+func tokenEntries(v []byte) jsontext.Value {
+	if isNull(v) {
+		return nil
+	}
+	e := member(v, "content")
+	if isNull(e) || e[0] != '[' || !valid(e) {
+		return nil
+	}
+	return e
+}
+
+func (s *reader) choice(n int) *choice {
+	for len(s.choices) <= n {
+		s.choices = append(s.choices, &choice{s: s, n: len(s.choices), splitting: s.x.o.SplitThinkTags})
+	}
+	s.ended = false
+	return s.choices[n]
+}
+
+// end finishes the answer, at [DONE] or where the connection ends. raw is the last frame.
+func (s *reader) end(raw []byte) {
+	if s.stopped {
+		return
+	}
+	s.raw = nil
+	finished := raw != nil || s.allFinished()
+	if !finished {
+		s.fail(apierror.New(apierror.Truncated, "the service closed the stream early; try again"))
+		return
+	}
+	if !s.started {
+		if raw == nil || s.x.o.ErrorOnEmptyReply {
+			s.fail(apierror.New(apierror.Upstream5xx, "the service sent an empty answer"))
+			return
+		}
+		s.start(&chunkParts{})
+	}
+	for _, c := range s.choices {
+		c.close()
+	}
+	if s.x.o.ErrorOnEmptyReply && s.index == 0 {
+		s.fail(apierror.New(apierror.Upstream5xx, "the service sent an empty answer"))
+		return
+	}
+	if len(s.choices) > 1 {
+		for _, c := range s.choices {
+			s.emit(canon.Event{Kind: canon.KindChoiceFinish, Choice: c.n, Finish: c.result()})
+		}
+	}
+	ev := canon.Event{Kind: canon.KindFinish, Finish: canon.Finish{Reason: canon.FinishStop}}
+	if len(s.choices) > 0 {
+		ev.Finish = s.choices[0].result()
+	}
+	if s.hasUsage {
+		u := s.usage
+		ev.Usage = &u
+	}
+	if s.x.verbatim {
+		s.raw = raw
+	}
+	s.emit(ev)
+	s.release(false)
+	s.stopped = true
+}
+
+func (s *reader) allFinished() bool {
+	for _, c := range s.choices {
+		if c.finish == "" {
+			return false
+		}
+	}
+	return len(s.choices) > 0
+}
+
+// finishes maps what services say, in lower case. What is not here is a plain stop.
+var finishes = map[string]canon.FinishReason{
+	"stop": canon.FinishStop, "eos": canon.FinishStop, "end_turn": canon.FinishStop, "stop_sequence": canon.FinishStop,
+	"length": canon.FinishLength, "max_tokens": canon.FinishLength, "max_output_tokens": canon.FinishLength,
+	"tool_calls": canon.FinishTools, "function_call": canon.FinishTools, "tool_use": canon.FinishTools,
+	"content_filter": canon.FinishFilter, "sensitive": canon.FinishFilter, "safety": canon.FinishFilter, "refusal": canon.FinishFilter,
+	"model_length": canon.FinishContext, "model_context_window_exceeded": canon.FinishContext,
+	"pause_turn": canon.FinishPause,
+}
+
+// finishOf returns the reason for what an upstream said. Calls decide, not words: an answer with a call ends in tools
+// whatever the service says, and one without never does. Only a cut at the token limit stays one.
+func finishOf(raw string, calls bool) canon.FinishReason {
+	r, ok := finishes[strings.ToLower(raw)]
+	switch {
+	case r == canon.FinishLength || r == canon.FinishContext:
+		return r
+	case calls:
+		return canon.FinishTools
+	case !ok || r == canon.FinishTools:
+		return canon.FinishStop
+	default:
+		return r
+	}
+}
+
+// failedFinish returns the error for a finish reason that is one.
+func failedFinish(raw string) *apierror.Error {
+	switch raw {
+	case "error", "network_error": // OpenRouter, GLM
+		return apierror.New(apierror.Upstream5xx, "the service failed during the answer (%s); try again", raw)
+	case "insufficient_system_resource": // DeepSeek
+		return apierror.New(apierror.Overloaded, "the service ran out of resources during the answer; try again")
+	}
+	return nil
+}
+
+// parseUsage reads token counts in all spellings that are about.
+func parseUsage(v []byte) (canon.Usage, bool) {
+	u := canon.UnknownUsage()
+	any := false
+	set := func(dst *int64, v []byte) {
+		if n := number(v); n >= 0 && (n > 0 || *dst < 0) {
+			*dst, any = n, true
+		}
+	}
+	c := walkObject(v)
+	for c.next() {
+		switch string(c.name) {
+		case "prompt_tokens", "input_tokens":
+			set(&u.Input, c.value)
+		case "completion_tokens", "output_tokens":
+			set(&u.Output, c.value)
+		case "prompt_cache_hit_tokens", "cached_tokens", "input_cached_tokens", "cache_read_input_tokens":
+			set(&u.CacheRead, c.value)
+		case "cache_creation_input_tokens":
+			set(&u.CacheWrite, c.value)
+		case "prompt_tokens_details", "input_tokens_details":
+			d := walkObject(c.value)
+			for d.next() {
+				switch string(d.name) {
+				case "cached_tokens":
+					set(&u.CacheRead, d.value)
+				case "cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens":
+					set(&u.CacheWrite, d.value)
+				}
+			}
+		case "completion_tokens_details", "output_tokens_details":
+			set(&u.Reasoning, member(c.value, "reasoning_tokens"))
+		}
+	}
+	if u.Input >= 0 && canon.Known(u.CacheRead)+canon.Known(u.CacheWrite) > u.Input { // the prompt was counted without them
+		u.Input += canon.Known(u.CacheRead) + canon.Known(u.CacheWrite)
+	}
+	if u.Reasoning > u.Output && u.Output >= 0 { // the thinking was counted apart
+		u.Output += u.Reasoning
+	}
+	return u, any
+}

@@ -1,0 +1,301 @@
+package openai
+
+import (
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"patchbay/backend/apierror"
+	"patchbay/backend/canon"
+	"patchbay/backend/wire"
+)
+
+// choice is the state of one of the answers of a stream.
+type choice struct {
+	s         *reader
+	n         int
+	open      *openPart // text, thinking or refusal that is being written
+	calls     []*openCall
+	finish    string
+	splitting bool // the text may begin with <think>
+	split     thinkSplitter
+}
+
+// openPart is a part that is being written.
+type openPart struct {
+	index   int
+	typ     canon.PartType
+	buf     strings.Builder
+	details []byte // entries of reasoning_details
+}
+
+// plain adds text, after the thinking in front of it was split off.
+func (c *choice) plain(s string, logprobs jsontext.Value) {
+	if s == "" {
+		return
+	}
+	if !c.splitting {
+		c.add(canon.PartText, s, logprobs)
+		return
+	}
+	thought, said, over := c.split.feed(s)
+	c.add(canon.PartReasoning, thought, nil)
+	c.add(canon.PartText, said, logprobs)
+	c.splitting = !over
+}
+
+// add writes to the open part, after closing one of another type.
+func (c *choice) add(typ canon.PartType, s string, logprobs jsontext.Value) {
+	if s == "" {
+		return
+	}
+	p := c.part(typ)
+	p.buf.WriteString(s)
+	c.s.emit(canon.Event{Kind: canon.KindDelta, Choice: c.n, Index: p.index, Delta: canon.DeltaText, Text: s, Logprobs: logprobs})
+}
+
+func (c *choice) part(typ canon.PartType) *openPart {
+	if c.open != nil && c.open.typ != typ {
+		c.endOpen()
+	}
+	if c.open == nil {
+		c.open = &openPart{index: c.s.index, typ: typ}
+		c.s.index++
+		c.s.emit(canon.Event{Kind: canon.KindPartStart, Choice: c.n, Index: c.open.index, Part: &canon.Part{Type: typ}})
+	}
+	return c.open
+}
+
+func (c *choice) endOpen() {
+	p := c.open
+	if p == nil {
+		return
+	}
+	c.open = nil
+	part := &canon.Part{Type: p.typ, Text: p.buf.String()}
+	if len(p.details) > 0 {
+		part.Ext = map[string]jsontext.Value{"reasoning_details": append(p.details, ']')}
+	}
+	c.s.emit(canon.Event{Kind: canon.KindPartEnd, Choice: c.n, Index: p.index, Part: part})
+}
+
+// delta reads what a chunk adds.
+func (c *choice) delta(v []byte, logprobs jsontext.Value) {
+	if isNull(v) {
+		return
+	}
+	var content, refusal, calls, call, images []byte
+	var thought, details []byte
+	d := walkObject(v)
+	for d.next() {
+		switch string(d.name) {
+		case "content":
+			content = d.value
+		case "reasoning_content":
+			thought = longer(d.value, thought)
+		case "reasoning", "thinking":
+			thought = longer(thought, d.value)
+		case "reasoning_details":
+			details = d.value
+		case "refusal":
+			refusal = d.value
+		case "tool_calls":
+			calls = d.value
+		case "function_call":
+			call = d.value
+		case "images":
+			images = d.value
+		}
+	}
+	c.think(thought, details)
+	c.content(content, logprobs)
+	c.add(canon.PartRefusal, text(refusal), nil)
+	c.pictures(images)
+	list := walkArray(calls)
+	if isNull(calls) {
+		list = cursor{bad: true}
+	}
+	for list.next() {
+		c.fragment(list.value)
+	}
+	if len(call) > 0 && call[0] == '{' {
+		c.functionCall(call)
+	}
+}
+
+// longer returns the first of two strings that holds text: services repeat the thinking in a second field.
+func longer(a, b []byte) []byte {
+	if len(a) > 2 && a[0] == '"' {
+		return a
+	}
+	return b
+}
+
+// think adds thinking, from the field for it or from the readable part of reasoning_details.
+func (c *choice) think(thought, details []byte) {
+	s := text(thought)
+	hasDetails := len(details) > 2 && details[0] == '[' && valid(details)
+	if s == "" && hasDetails {
+		s = detailsText(details)
+	}
+	c.add(canon.PartReasoning, s, nil)
+	if !hasDetails {
+		return
+	}
+	p := c.part(canon.PartReasoning)
+	inner := details[1 : len(details)-1]
+	if len(p.details) == 0 {
+		p.details = append(p.details, '[')
+	} else {
+		p.details = append(p.details, ',')
+	}
+	p.details = append(p.details, inner...)
+}
+
+// content adds text. Mistral sends an array of parts while it thinks.
+func (c *choice) content(v []byte, logprobs jsontext.Value) {
+	if len(v) == 0 || v[0] != '[' {
+		c.plain(text(v), logprobs)
+		return
+	}
+	list := walkArray(v)
+	for list.next() {
+		switch text(member(list.value, "type")) {
+		case "thinking":
+			t := member(list.value, "thinking")
+			if s := text(t); s != "" {
+				c.add(canon.PartReasoning, s, nil)
+			} else {
+				c.add(canon.PartReasoning, detailsText(t), nil)
+			}
+		default:
+			c.plain(text(member(list.value, "text")), logprobs)
+			logprobs = nil
+		}
+	}
+}
+
+// pictures adds images, in the form that OpenRouter made up for chat.
+func (c *choice) pictures(v []byte) {
+	if len(v) == 0 || v[0] != '[' {
+		return
+	}
+	list := walkArray(v)
+	for list.next() {
+		p, ok := picture(list.value)
+		if !ok {
+			continue
+		}
+		c.endOpen()
+		at := c.s.index
+		c.s.index++
+		c.s.emit(canon.Event{Kind: canon.KindPartStart, Choice: c.n, Index: at, Part: &canon.Part{Type: canon.PartImage}})
+		c.s.emit(canon.Event{Kind: canon.KindPartEnd, Choice: c.n, Index: at, Part: &p})
+	}
+}
+
+func picture(v []byte) (canon.Part, bool) {
+	url := text(member(member(v, "image_url"), "url"))
+	if url == "" {
+		return canon.Part{}, false
+	}
+	m := &canon.Media{URL: url}
+	if mime, data, err := wire.ParseDataURL(url); err == nil {
+		m = &canon.Media{MIME: mime, Data: data}
+	}
+	return canon.Part{Type: canon.PartImage, Media: m}, true
+}
+
+// finishReason notes why the answer ended.
+func (c *choice) finishReason(raw string) *apierror.Error {
+	if raw == "" {
+		c.s.ended = c.s.allFinished()
+		return nil
+	}
+	if err := failedFinish(raw); err != nil {
+		return err
+	}
+	c.finish = raw
+	c.close()
+	c.s.ended = c.s.allFinished()
+	return nil
+}
+
+// close ends every part.
+func (c *choice) close() {
+	if c.splitting {
+		thought, said := c.split.rest()
+		c.splitting = false
+		c.add(canon.PartReasoning, thought, nil)
+		c.add(canon.PartText, said, nil)
+	}
+	c.endOpen()
+	for _, call := range c.calls {
+		c.endCall(call)
+	}
+}
+
+func (c *choice) result() canon.Finish {
+	return canon.Finish{Reason: finishOf(c.finish, len(c.calls) > 0), Raw: c.finish}
+}
+
+// A thinkSplitter splits <think>...</think> off the start of a text, also where the tags are cut across chunks. Tags
+// elsewhere are text.
+type thinkSplitter struct {
+	buf    string
+	inside bool
+	passed bool // the closing tag was seen: white space after it goes away
+}
+
+const (
+	thinkOpen  = "<think>"
+	thinkClose = "</think>"
+)
+
+// feed takes the next piece. over says that whatever follows is plain text.
+func (t *thinkSplitter) feed(s string) (thought, said string, over bool) {
+	t.buf += s
+	if !t.inside && !t.passed {
+		trimmed := strings.TrimLeft(t.buf, " \t\r\n")
+		switch {
+		case len(trimmed) < len(thinkOpen) && strings.HasPrefix(thinkOpen, trimmed):
+			return "", "", false
+		case !strings.HasPrefix(trimmed, thinkOpen):
+			return "", t.buf, true
+		}
+		t.inside, t.buf = true, strings.TrimLeft(trimmed[len(thinkOpen):], "\r\n")
+	}
+	if t.inside {
+		i := strings.Index(t.buf, thinkClose)
+		if i < 0 {
+			keep := heldBack(t.buf)
+			thought, t.buf = t.buf[:len(t.buf)-keep], t.buf[len(t.buf)-keep:]
+			return thought, "", false
+		}
+		thought = t.buf[:i]
+		t.buf, t.inside, t.passed = t.buf[i+len(thinkClose):], false, true
+	}
+	said = strings.TrimLeft(t.buf, " \t\r\n")
+	t.buf = ""
+	return thought, said, said != ""
+}
+
+// rest returns what was held back when the text ends.
+func (t *thinkSplitter) rest() (thought, said string) {
+	s := t.buf
+	t.buf = ""
+	if t.inside {
+		return s, ""
+	}
+	return "", s
+}
+
+// heldBack returns how many bytes at the end of s may be the beginning of the closing tag.
+func heldBack(s string) int {
+	for n := min(len(s), len(thinkClose)-1); n > 0; n-- {
+		if strings.HasPrefix(thinkClose, s[len(s)-n:]) {
+			return n
+		}
+	}
+	return 0
+}
