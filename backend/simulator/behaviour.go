@@ -185,7 +185,7 @@ func quote(t *turn) string {
 
 // title makes a few words of a prompt.
 func title(text string) string {
-	words := strings.Fields(marker.ReplaceAllString(text, ""))
+	words := strings.Fields(unmarked(text))
 	if len(words) > 5 {
 		words = words[:5]
 	}
@@ -195,11 +195,21 @@ func title(text string) string {
 	return strings.Trim(strings.Join(words, " "), ".,:;!?\"'`")
 }
 
+// unmarked is a text without the markers that chose its scenario.
+func unmarked(text string) string {
+	return strings.TrimSpace(marker.ReplaceAllStringFunc(text, func(m string) string {
+		if _, err := Scenario(strings.Trim(m, "[]")).parse(); err != nil {
+			return m
+		}
+		return ""
+	}))
+}
+
 // echo lists what arrived, so that a test or a person sees that nothing got
 // lost on the way.
 func echo(t *turn) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "You said: %s", head(t.lastUser, 2000))
+	fmt.Fprintf(&b, "You said: %s", head(unmarked(t.lastUser), 2000))
 	seen := func(what string, list []media) {
 		if len(list) == 0 {
 			return
