@@ -1,0 +1,165 @@
+package route
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"patchbay/backend/canon"
+)
+
+// suffixed is a model's name without what clients append to it.
+type suffixed struct {
+	model     string
+	reasoning *canon.Reasoning // what the suffix asked for
+}
+
+// parseSuffix takes ":latest" (Ollama), "[1m]", "(high)", "(16384)" and "-thinking" off the end of a name that is not
+// itself a listed one.
+func parseSuffix(model, format string, listed func(string) bool) suffixed {
+	s := suffixed{model: model}
+	if listed(model) {
+		return s
+	}
+	if format == "ollama" {
+		s.model = strings.TrimSuffix(s.model, ":latest")
+	}
+	if head, word, ok := parenthesised(s.model); ok {
+		if r := reasoningOf(word); r != nil {
+			s.model, s.reasoning = head, r
+		}
+	}
+	if low := strings.ToLower(s.model); strings.HasSuffix(low, "[1m]") {
+		s.model = s.model[:len(s.model)-len("[1m]")]
+	}
+	if base, ok := strings.CutSuffix(s.model, "-thinking"); ok && !listed(s.model) && listed(base) {
+		s.model = base
+		if s.reasoning == nil {
+			s.reasoning = &canon.Reasoning{Mode: canon.ReasonOn, Source: "suffix"}
+		}
+	}
+	return s
+}
+
+func parenthesised(model string) (head, word string, ok bool) {
+	if !strings.HasSuffix(model, ")") {
+		return "", "", false
+	}
+	i := strings.LastIndexByte(model, '(')
+	if i <= 0 {
+		return "", "", false
+	}
+	return strings.TrimRight(model[:i], " "), model[i+1 : len(model)-1], true
+}
+
+func reasoningOf(word string) *canon.Reasoning {
+	switch word = strings.ToLower(strings.TrimSpace(word)); word {
+	case "none":
+		return &canon.Reasoning{Mode: canon.ReasonOff, Source: "suffix"}
+	case "auto":
+		return &canon.Reasoning{Mode: canon.ReasonAuto, Source: "suffix"}
+	case "minimal", "low", "medium", "high", "xhigh", "max":
+		return &canon.Reasoning{Mode: canon.ReasonOn, Effort: word, Source: "suffix"}
+	}
+	n, err := strconv.ParseInt(word, 10, 64)
+	switch {
+	case err != nil || n < -1:
+		return nil
+	case n == 0:
+		return &canon.Reasoning{Mode: canon.ReasonOff, Source: "suffix"}
+	case n == -1:
+		return &canon.Reasoning{Mode: canon.ReasonAuto, Source: "suffix"}
+	default:
+		return &canon.Reasoning{Mode: canon.ReasonOn, Budget: &n, Source: "suffix"}
+	}
+}
+
+// sameFamily reports whether a client of that format may know the model names of an upstream of that wire format.
+func sameFamily(wire, format string) bool {
+	return family(wire) == family(format)
+}
+
+func family(format string) string {
+	switch format {
+	case "responses", "openai":
+		return "openai"
+	default:
+		return format
+	}
+}
+
+// smallWords mark a maker's small models.
+var smallWords = []string{"haiku", "flash", "mini", "nano", "lite", "small", "fast"}
+
+// sideModel replaces a name that a client program uses by itself, without the person having typed it: Claude Code asks
+// for claude-haiku-* beside its main model, Gemini CLI for gemini-* names of its own table. Such a name must lead
+// somewhere, or the program stops.
+func (x *index) sideModel(p *Provider, model string) (string, bool) {
+	name := strings.ToLower(model)
+	if !strings.HasPrefix(name, "claude-") && !strings.HasPrefix(name, "gemini-") {
+		return "", false
+	}
+	m := x.defaultModel(p, isSmall(name))
+	return m, m != ""
+}
+
+// isSmall looks for whole words: "gemini" holds "mini".
+func isSmall(name string) bool {
+	for _, w := range smallWords {
+		if slices.Contains(strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune("-_./: ", r) }), w) {
+			return true
+		}
+	}
+	return false
+}
+
+// defaultModel is the first model of a provider's list that is not an embedding model; with small, the first small one.
+func (x *index) defaultModel(p *Provider, small bool) string {
+	first := ""
+	for _, m := range x.lists[p.ID] {
+		if m.Embeddings == canon.Yes || strings.Contains(m.ID, "embed") {
+			continue
+		}
+		if isSmall(m.ID) == small {
+			return m.ID
+		}
+		if first == "" {
+			first = m.ID
+		}
+	}
+	return first
+}
+
+// near returns up to three listed models whose names look like model's.
+func (x *index) near(model string) []string {
+	want := strings.ToLower(model)
+	type scored struct {
+		id string
+		n  int
+	}
+	var best []scored
+	for _, m := range x.all {
+		have := strings.ToLower(m.ID)
+		n := commonPrefix(want, have)
+		if strings.Contains(have, want) || strings.Contains(want, have) {
+			n += 100
+		}
+		if n >= 4 {
+			best = append(best, scored{m.ID, n})
+		}
+	}
+	slices.SortStableFunc(best, func(a, b scored) int { return b.n - a.n })
+	var out []string
+	for _, s := range best[:min(len(best), 3)] {
+		out = append(out, s.id)
+	}
+	return out
+}
+
+func commonPrefix(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,274 @@
+package route
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"patchbay/backend/apierror"
+	"patchbay/backend/canon"
+)
+
+// Query is what a plan depends on.
+type Query struct {
+	PathProvider   string // provider id from the path
+	HeaderProvider string // from a header, as sent
+	Model          string // as the client named it
+	Format         string // the client's wire format
+	Needs          Needs
+	PromptTokens   int64 // an estimate, 0 = unknown
+}
+
+// Needs are abilities that a fallback must have.
+type Needs struct{ Tools, Images, Documents, Thinking bool }
+
+// Plan is where a request may go, best first.
+type Plan struct {
+	Candidates []Candidate
+	Reason     string   // why the first one
+	Steps      []string // what was decided and who was left out, for the log
+}
+
+// Candidate is one provider and model to try.
+type Candidate struct {
+	Provider, Model string
+	Wire            string           // wire format of the upstream
+	Facts           canon.Model      // what is known of the model
+	Reasoning       *canon.Reasoning // wins over what the request says, if set
+}
+
+// Plan decides where a request may go. Errors: NotConfigured, ModelNotFound, InvalidRequest.
+func (r *Router) Plan(ctx context.Context, q Query) (Plan, error) {
+	x := r.index.Load()
+	if q.PathProvider == "" && len(x.providers) > 1 {
+		r.awaitLists(ctx)
+		x = r.index.Load()
+	}
+	c, reason, err := r.choose(x, q)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan := Plan{Reason: reason, Steps: []string{reason}}
+	if r.usable(x, c.Provider) {
+		plan.Candidates = append(plan.Candidates, c)
+	} else {
+		plan.Steps = append(plan.Steps, c.Provider+": has no account")
+	}
+	r.chain(x, &plan, c, q)
+	if len(plan.Candidates) == 0 {
+		return plan, r.notConfigured(x, c.Provider)
+	}
+	return plan, nil
+}
+
+func (r *Router) usable(x *index, provider string) bool {
+	p := x.provider(provider)
+	return p != nil && p.Enabled && r.o.HasAccounts(provider)
+}
+
+// choose applies the order of precedence: path, model prefix, header, alias, the default provider if it lists the model,
+// another one that lists it, the default provider.
+func (r *Router) choose(x *index, q Query) (Candidate, string, error) {
+	model := strings.TrimSpace(q.Model)
+	if model == "" {
+		return Candidate{}, "", apierror.Invalid("model", "model is required")
+	}
+	if q.PathProvider != "" {
+		if p, rest := x.splitPrefix(model); p != nil && p.ID == q.PathProvider {
+			model = rest // the prefix only repeats the path; another one is part of the name
+		}
+		c, err := x.fixed(q.PathProvider, model, q.Format)
+		return c, "the path names " + q.PathProvider, err
+	}
+	if p, rest := x.splitPrefix(model); p != nil {
+		c, err := x.fixed(p.ID, rest, q.Format)
+		return c, "the model's prefix names " + p.ID, err
+	}
+	if q.HeaderProvider != "" && q.HeaderProvider != "auto" {
+		p := x.byName[strings.ToLower(q.HeaderProvider)]
+		if p == nil {
+			return Candidate{}, "", apierror.Invalid("X-Patchbay-Provider", "the header X-Patchbay-Provider names %q, which is no provider", q.HeaderProvider)
+		}
+		c, err := x.fixed(p.ID, model, q.Format)
+		return c, "the header names " + p.ID, err
+	}
+	if target, ok := x.settings.Aliases[model]; ok {
+		return r.aliased(x, model, target, q)
+	}
+	return r.byLists(x, model, q)
+}
+
+func (r *Router) aliased(x *index, alias, target string, q Query) (Candidate, string, error) {
+	if p, rest := x.splitPrefix(target); p != nil {
+		c, err := x.fixed(p.ID, rest, q.Format)
+		return c, "the alias " + alias + " stands for " + target, err
+	}
+	c, reason, err := r.byLists(x, target, q)
+	return c, "the alias " + alias + " stands for " + target + "; " + reason, err
+}
+
+func (r *Router) byLists(x *index, model string, q Query) (Candidate, string, error) {
+	def := r.Default()
+	s := parseSuffix(model, q.Format, func(name string) bool { return len(x.byModel[name]) > 0 })
+	owners := x.byModel[s.model]
+	usable := slices.DeleteFunc(slices.Clone(owners), func(p *Provider) bool { return !r.o.HasAccounts(p.ID) })
+	for _, p := range usable {
+		if p.ID == def {
+			return x.candidate(p, s), def + " is the default provider and lists the model", nil
+		}
+	}
+	if len(usable) > 0 {
+		return x.candidate(usable[0], s), usable[0].ID + " lists the model", nil
+	}
+	if def == "" {
+		return Candidate{}, "", r.unknown(x, model, q.Format)
+	}
+	p := x.provider(def)
+	if p == nil {
+		return Candidate{}, "", apierror.New(apierror.NotConfigured, "the default provider %q does not exist; set default_provider to one that `patchbay providers` lists", def)
+	}
+	if !x.known[def] || sameFamily(p.Wire, q.Format) {
+		return x.candidate(p, s), def + " is the default provider", nil
+	}
+	if side, ok := x.sideModel(p, s.model); ok {
+		s.model = side
+		return x.candidate(p, s), def + " is the default provider; " + side + " stands in for " + model, nil
+	}
+	return Candidate{}, "", r.unknown(x, model, q.Format)
+}
+
+// unknown names models whose names are close.
+func (r *Router) unknown(x *index, model, format string) error {
+	e := apierror.New(apierror.ModelNotFound, "the model %q is not known", model)
+	e.Param = "model"
+	if near := x.near(model); len(near) > 0 {
+		e.Msg += "; did you mean " + strings.Join(near, ", ") + "?"
+	} else if len(x.all) > 0 {
+		e.Msg += "; GET /v1/models lists those that are"
+	}
+	for _, p := range x.providers {
+		if p.Enabled && r.o.HasAccounts(p.ID) {
+			return e
+		}
+	}
+	return &apierror.Error{Kind: apierror.NotConfigured, Msg: "no provider has an account yet; add one with `patchbay accounts add PROVIDER` (`patchbay providers` lists them)"}
+}
+
+// fixed makes the candidate of a provider that was named. A model that it does not list goes there all the same: lists
+// are often incomplete. Only the names that a client invents for itself are replaced.
+func (x *index) fixed(provider, model, format string) (Candidate, error) {
+	p := x.provider(provider)
+	if p == nil {
+		return Candidate{}, apierror.New(apierror.NotConfigured, "there is no provider %q", provider)
+	}
+	if model == "" {
+		return Candidate{}, apierror.Invalid("model", "model is required: the name %q holds only a provider", provider)
+	}
+	s := parseSuffix(model, format, func(name string) bool { _, ok := x.resolve(p, name); return ok })
+	if _, ok := x.resolve(p, s.model); !ok && x.known[p.ID] && !sameFamily(p.Wire, format) {
+		if side, ok := x.sideModel(p, s.model); ok {
+			s.model = side
+		}
+	}
+	return x.candidate(p, s), nil
+}
+
+// resolve returns the upstream's name of a model that p lists or that the person named.
+func (x *index) resolve(p *Provider, name string) (string, bool) {
+	if target, ok := p.Models[name]; ok {
+		return target, true
+	}
+	_, ok := x.listed[p.ID][name]
+	return name, ok
+}
+
+func (x *index) candidate(p *Provider, s suffixed) Candidate {
+	model, _ := x.resolve(p, s.model)
+	facts := x.listed[p.ID][model]
+	facts.ID = model
+	return Candidate{Provider: p.ID, Model: model, Wire: p.Wire, Facts: facts, Reasoning: s.reasoning}
+}
+
+// splitPrefix takes a provider off a model's name: "id/model", "id:model" or "[Label] model". The whole name wins where
+// it is itself a listed model or an alias: OpenRouter's "openai/gpt-5" and Ollama's "x:8b" stay whole.
+func (x *index) splitPrefix(model string) (*Provider, string) {
+	if len(x.byModel[model]) > 0 {
+		return nil, model
+	}
+	if _, ok := x.settings.Aliases[model]; ok {
+		return nil, model
+	}
+	if label, rest, ok := strings.Cut(model, "]"); ok && strings.HasPrefix(label, "[") {
+		if p := x.byLabel[strings.ToLower(label[1:])]; p != nil && strings.HasPrefix(rest, " ") {
+			return p, strings.TrimLeft(rest, " ")
+		}
+	}
+	if i := strings.IndexAny(model, "/:"); i > 0 {
+		if p := x.byName[strings.ToLower(model[:i])]; p != nil {
+			return p, model[i+1:]
+		}
+	}
+	return nil, model
+}
+
+// chain appends the fallbacks of the first choice: the chains of providers, followed step by step, without those that
+// could not do what the request needs.
+func (r *Router) chain(x *index, plan *Plan, first Candidate, q Query) {
+	seen := map[string]bool{first.Provider + "/" + first.Model: true}
+	queue := slices.Clone(x.settings.Chains[first.Provider])
+	for len(queue) > 0 && len(plan.Candidates) < maxCandidates {
+		target := queue[0]
+		queue = queue[1:]
+		c, why := r.fallback(x, target, first, q)
+		if why != "" {
+			plan.Steps = append(plan.Steps, target+": skipped, "+why)
+			continue
+		}
+		if key := c.Provider + "/" + c.Model; !seen[key] {
+			seen[key] = true
+			plan.Candidates = append(plan.Candidates, c)
+			plan.Steps = append(plan.Steps, "fallback: "+key)
+			queue = append(queue, x.settings.Chains[c.Provider]...)
+		}
+	}
+}
+
+const maxCandidates = 8
+
+// fallback makes the candidate of one entry of a chain, or says why it cannot serve.
+func (r *Router) fallback(x *index, target string, first Candidate, q Query) (Candidate, string) {
+	id, model, named := strings.Cut(target, "/")
+	p := x.provider(id)
+	switch {
+	case p == nil:
+		return Candidate{}, "there is no such provider"
+	case !p.Enabled:
+		return Candidate{}, "it is turned off"
+	case !r.o.HasAccounts(id):
+		return Candidate{}, "it has no account"
+	}
+	if !named {
+		model = first.Model
+		if _, ok := x.resolve(p, model); !ok && x.known[id] {
+			model = x.defaultModel(p, false)
+		}
+	}
+	c := x.candidate(p, suffixed{model: model, reasoning: first.Reasoning})
+	return c, lacks(c.Facts, q)
+}
+
+// lacks says what a model is known not to do of what a request needs.
+func lacks(m canon.Model, q Query) string {
+	switch {
+	case q.Needs.Tools && m.Tools == canon.No:
+		return "it cannot call tools"
+	case q.Needs.Images && m.Images == canon.No:
+		return "it cannot see images"
+	case q.Needs.Documents && m.Documents == canon.No:
+		return "it cannot read documents"
+	case q.PromptTokens > 0 && m.Context > 0 && q.PromptTokens > m.Context:
+		return "its context is too small"
+	default:
+		return ""
+	}
+}
