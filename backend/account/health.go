@@ -1,0 +1,350 @@
+package account
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"patchbay/backend/apierror"
+	"patchbay/backend/events"
+)
+
+// allModels is the scope of a pause of the whole account.
+const allModels = "*"
+
+// How long an account rests. The first two bind a service's own wish and our growing pauses.
+const (
+	longestWish   = 24 * time.Hour
+	longestPause  = 30 * time.Minute
+	quotaPause    = time.Hour // a quota whose reset time is not known
+	creditPause   = 30 * time.Minute
+	refusedPause  = 30 * time.Minute
+	refusedWithin = 10 * time.Minute // two refusals of a key in this time, and a person must look
+	absentPause   = time.Hour
+	faultPause    = 30 * time.Second
+	faultsInARow  = 3
+	modelPause    = 15 * time.Second
+)
+
+// maxPauses bounds what one account remembers: clients may ask for any number of models that do not exist.
+const maxPauses = 256
+
+type cooldown struct {
+	until  time.Time
+	reason string
+	level  int // how many pauses in a row, so that the next one is longer
+	absent bool
+}
+
+// rests reports whether a pause keeps the account from serving model now. It is asked of every account that a choice
+// passes, so it copies nothing. The caller holds the lock.
+func (e *entry) rests(model string, now time.Time) bool {
+	if len(e.cool) == 0 || !e.coolest.After(now) {
+		return false
+	}
+	if e.cool[model].after(now) || e.cool[allModels].after(now) {
+		return true
+	}
+	return e.patterns > 0 && e.pause(model, now) != nil
+}
+
+func (c *cooldown) after(now time.Time) bool { return c != nil && c.until.After(now) }
+
+// pause returns the rest that keeps the account from serving model now, the longest of several, or nil. The caller holds
+// the lock.
+func (e *entry) pause(model string, now time.Time) *cooldown {
+	var found *cooldown
+	for scope, c := range e.cool {
+		if scope != allModels && scope != model && !(isPattern(scope) && matches(scope, model)) {
+			continue
+		}
+		if c.until.After(now) && (found == nil || c.until.After(found.until)) {
+			found = c
+		}
+	}
+	return found
+}
+
+func (e *entry) setCool(scope string, c cooldown) {
+	if e.cool == nil {
+		e.cool = map[string]*cooldown{}
+	}
+	if len(e.cool) >= maxPauses {
+		e.dropPauses()
+	}
+	e.cool[scope] = &c
+	e.countPatterns()
+	if c.until.After(e.coolest) {
+		e.coolest = c.until
+	}
+}
+
+// dropPauses makes room: what is over goes, then marks of absent models.
+func (e *entry) dropPauses() {
+	now := time.Now()
+	for scope, c := range e.cool {
+		if !c.until.After(now) || c.absent {
+			delete(e.cool, scope)
+		}
+	}
+}
+
+func (e *entry) countPatterns() {
+	e.patterns = 0
+	for scope := range e.cool {
+		if isPattern(scope) {
+			e.patterns++
+		}
+	}
+}
+
+func isPattern(scope string) bool {
+	return scope != allModels && strings.ContainsAny(scope, "*,")
+}
+
+// matches reports whether a model is meant by a list of patterns such as "gemini-3*,gemini-2.5-pro".
+func matches(scope, model string) bool {
+	for pattern := range strings.SplitSeq(scope, ",") {
+		if glob(strings.TrimSpace(pattern), model) {
+			return true
+		}
+	}
+	return false
+}
+
+// glob matches with * as the only wildcard; unlike in paths it also stands for slashes, which model names have.
+func glob(pattern, s string) bool {
+	head, rest, star := strings.Cut(pattern, "*")
+	if !star {
+		return pattern == s
+	}
+	s, ok := strings.CutPrefix(s, head)
+	if !ok {
+		return false
+	}
+	for i := 0; i <= len(s); i++ {
+		if glob(rest, s[i:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// Release gives the account back. A nil err clears its failure counts; otherwise the policy of the error's kind decides
+// whether the account rests, needs a new login or is not to blame.
+func (l *Lease) Release(err error) {
+	p, e, now := l.pools, l.entry, time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l.released {
+		return
+	}
+	l.released = true
+	e.lastUsed = now
+	e.addCall(-1)
+	if err == nil {
+		if e.succeeded(l.model, now) {
+			p.changed(l.id)
+		}
+		return
+	}
+	p.failed(e, l, apierror.From(err), now)
+}
+
+// succeeded forgets what went wrong before. A pause that still runs stays: it was set by a call that ended while this one
+// ran. It reports whether there is something to write.
+func (e *entry) succeeded(model string, now time.Time) bool {
+	e.faults, e.refused, e.lastFault = 0, 0, ""
+	changed := false
+	for scope, c := range e.cool {
+		if !c.until.After(now) && (scope == allModels || scope == model || isPattern(scope) && matches(scope, model)) {
+			delete(e.cool, scope)
+			changed = true
+		}
+	}
+	if changed {
+		e.countPatterns()
+	}
+	return changed
+}
+
+// failed applies the policy. The caller holds the lock.
+func (p *Pools) failed(e *entry, l *Lease, err *apierror.Error, now time.Time) {
+	policy := apierror.PolicyOf(err.Kind)
+	why := reasonOf(e, err)
+	if policy.NextAccount != apierror.Never {
+		e.lastFault = why
+	}
+	changed := true
+	switch policy.Effect {
+	case apierror.CoolDown:
+		e.coolDown(cmp.Or(err.Scope, l.model, allModels), err, why, now)
+	case apierror.CoolAll:
+		e.rest(allModels, cmp.Or(min(err.RetryAfter, longestWish), creditPause), why, now)
+	case apierror.Absent:
+		e.setCool(l.model, cooldown{until: now.Add(absentPause), reason: why, absent: true})
+	case apierror.NeedsLogin:
+		changed = e.refusedBy(l, why, now)
+	case apierror.Blocked:
+		changed = l.gen == e.generation
+		if changed {
+			e.setState(Blocked, why)
+		}
+	case apierror.CountUp:
+		changed = e.faulted(why, now)
+	case apierror.ModelRests:
+		p.restModel(modelKey{e.row.Provider, l.model}, now)
+		changed = false
+	default:
+		return
+	}
+	if !changed {
+		return
+	}
+	p.changed(l.id)
+	p.needs.Log.Info("Account health changed", "account", l.id, "provider", e.row.Provider, "model", l.model, "kind", err.Kind.String())
+	if !e.usable() && e.row.Enabled {
+		p.needs.Bus.Publish(events.Notice, l.id, e.row.Name+": "+e.reason)
+	}
+}
+
+// reasonOf returns the error's message as it stands behind an account's name.
+func reasonOf(e *entry, err *apierror.Error) string {
+	text := strings.TrimPrefix(err.Msg, e.row.Provider+": ")
+	if len(text) > 300 {
+		text = strings.ToValidUTF8(text[:300], "") + "..."
+	}
+	return text
+}
+
+// coolDown rests the scope for as long as the service asked, else for growing pauses.
+func (e *entry) coolDown(scope string, err *apierror.Error, why string, now time.Time) {
+	var old cooldown
+	if c := e.cool[scope]; c != nil {
+		old = *c
+	}
+	if old.until.After(now) && !old.absent {
+		// Calls that ran side by side fail together: they are one failure, and the later time counts.
+		if until := now.Add(min(err.RetryAfter, longestWish)); until.After(old.until) {
+			old.until, old.reason = until, why
+			e.setCool(scope, old)
+		}
+		return
+	}
+	level := old.level + 1
+	wait := pauseOf(level, err.RetryAfter)
+	if err.Kind == apierror.QuotaExhausted && err.RetryAfter <= 0 {
+		wait = quotaPause
+	}
+	e.setCool(scope, cooldown{until: now.Add(wait), reason: why, level: level})
+}
+
+// rest pauses a scope for a fixed time; a pause that lasts longer stays.
+func (e *entry) rest(scope string, d time.Duration, why string, now time.Time) {
+	until, level := now.Add(d), 0
+	if old := e.cool[scope]; old != nil {
+		if old.until.After(until) {
+			return
+		}
+		level = old.level
+	}
+	e.setCool(scope, cooldown{until: until, reason: why, level: level})
+}
+
+// pauseOf returns how long an account rests after its n-th refusal in a row.
+//
+// The service's own wish wins. Without one the pause doubles from a second and stops at half an hour: past that, a person
+// looks at the account anyway. Up to a quarter of it is taken off by chance, so that accounts do not come back together.
+func pauseOf(n int, wish time.Duration) time.Duration {
+	if wish > 0 {
+		return min(wish, longestWish)
+	}
+	d := min(time.Second<<min(n-1, 11), longestPause)
+	return d - rand.N(d/4)
+}
+
+// refusedBy notes that the service refused the login. A login that could be refreshed was, so its refusal is final; a
+// bare key gets a second chance, because services are known to refuse good keys for a moment.
+func (e *entry) refusedBy(l *Lease, why string, now time.Time) bool {
+	if l.gen != e.generation {
+		return false // it was another login
+	}
+	if e.renews {
+		e.setState(NeedsLogin, withHint(why, "sign in again"))
+		return true
+	}
+	if now.Sub(e.refusedAt) > refusedWithin {
+		e.refused = 0
+	}
+	e.refused++
+	e.refusedAt = now
+	if e.refused >= 2 {
+		e.setState(NeedsLogin, withHint(why, "the service refuses this key: enter a new one"))
+		return true
+	}
+	e.rest(cmp.Or(l.model, allModels), refusedPause, why, now)
+	return true
+}
+
+func withHint(why, hint string) string {
+	if why == "" || strings.Contains(strings.ToLower(why), hint) {
+		return cmp.Or(why, hint)
+	}
+	return why + "; " + hint
+}
+
+// faulted counts a failure of the service or the line; the third in a row rests the account.
+func (e *entry) faulted(why string, now time.Time) bool {
+	e.faults++
+	if e.faults < faultsInARow {
+		return false
+	}
+	e.faults = 0
+	e.rest(allModels, faultPause, why, now)
+	return true
+}
+
+func (e *entry) setState(s State, reason string) {
+	e.state, e.reason = s, reason
+	e.relink()
+}
+
+func (p *Pools) restModel(key modelKey, now time.Time) {
+	for k, until := range p.rests { // there are seldom more than a few
+		if !until.After(now) {
+			delete(p.rests, k)
+		}
+	}
+	p.rests[key] = now.Add(modelPause)
+}
+
+// Clear ends the pauses of an account: those of one model, or with model "" all of them and whatever else keeps the
+// account from being used. A person asks for it.
+func (p *Pools) Clear(id, model string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e, ok := p.entries[id]
+	if !ok {
+		return gone(id)
+	}
+	if model != "" {
+		for scope := range e.cool {
+			if scope == model || isPattern(scope) && matches(scope, model) {
+				delete(e.cool, scope)
+			}
+		}
+		delete(p.rests, modelKey{e.row.Provider, model})
+	} else {
+		e.cool, e.faults, e.refused, e.lastFault = nil, 0, 0, ""
+		e.setState(Ready, "")
+		for k := range p.rests {
+			if k.provider == e.row.Provider {
+				delete(p.rests, k)
+			}
+		}
+	}
+	e.countPatterns()
+	p.changed(id)
+	return nil
+}

@@ -1,0 +1,198 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"patchbay/backend/events"
+	"patchbay/backend/provider"
+	"patchbay/backend/store"
+)
+
+// Pools holds the accounts of all providers. It is safe for concurrent use.
+type Pools struct {
+	needs  Needs
+	wake   chan struct{} // tells Run that something changed
+	edit   sync.Mutex    // held by one change of a person at a time, over its database write
+	listed lists
+
+	mu      sync.Mutex // guards all below, and every field of an entry that says so
+	entries map[string]*entry
+	pools   map[string]*pool
+	rests   map[modelKey]time.Time // models that have no capacity, whoever asks
+	bound   bindings
+	dirty   map[string]struct{}
+}
+
+type modelKey struct{ provider, model string }
+
+// entry is one account with its health. The fields are guarded by Pools.mu.
+type entry struct {
+	row    store.Account // Settings without secrets, Proxy without password
+	hidden []string      // names of sealed settings, known once the login was opened
+	state  State
+	reason string
+
+	cool       map[string]*cooldown // by model, pattern or allModels
+	coolest    time.Time            // no pause ends later
+	patterns   int                  // how many keys of cool are patterns
+	faults     int                  // failures in a row
+	refused    int                  // refusals of the key in a row
+	refusedAt  time.Time
+	lastFault  string
+	lastUsed   time.Time
+	inflight   int
+	limit      int  // calls at a time, 0 = none
+	renews     bool // its login can be refreshed, so that a refusal is final
+	generation int  // grows when settings or login change: an Upstream opened before is not used again
+
+	pool       *pool
+	tier       *tier
+	prev, next *entry // neighbours in the tier's list number slot
+	slot       int
+	linked     bool
+
+	open opened // has its own lock
+}
+
+// New restores the accounts from the store. It opens no login and no connection.
+func New(ctx context.Context, needs Needs) (*Pools, error) {
+	if needs.Log == nil {
+		needs.Log = slog.New(slog.DiscardHandler)
+	}
+	if needs.Bus == nil {
+		needs.Bus = &events.Bus{}
+	}
+	p := &Pools{
+		needs: needs, wake: make(chan struct{}, 1), entries: map[string]*entry{}, pools: map[string]*pool{},
+		rests: map[modelKey]time.Time{}, dirty: map[string]struct{}{},
+	}
+	rows, err := needs.Store.Accounts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the accounts: %w", err)
+	}
+	cooling, err := needs.Store.Cooldowns(ctx, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("reading the cool-downs: %w", err)
+	}
+	for _, row := range rows {
+		p.insert(row)
+	}
+	for _, c := range cooling {
+		if e := p.entries[c.Account]; e != nil {
+			e.setCool(c.Model, cooldown{until: c.Until, reason: c.Reason, level: c.Level, absent: c.Absent})
+		}
+	}
+	return p, nil
+}
+
+// insert adds a row to the hot copy. The caller holds the lock, or is New.
+func (p *Pools) insert(row store.Account) *entry {
+	if row.Notes == nil {
+		row.Notes = map[string]string{}
+	}
+	e := &entry{row: row, state: State(row.State), reason: row.Reason, limit: row.MaxConcurrent}
+	if e.state == "" {
+		e.state = Ready
+	}
+	p.entries[row.ID] = e
+	pl := p.pools[row.Provider]
+	if pl == nil {
+		pl = &pool{}
+		p.pools[row.Provider] = pl
+	}
+	pl.add(e)
+	return e
+}
+
+// account returns what a person sees of the row. The caller holds the lock.
+func (e *entry) account() Account {
+	r := e.row
+	return Account{
+		ID: r.ID, Provider: r.Provider, Name: r.Name, Priority: r.Priority, Enabled: r.Enabled, Owner: Owner(r.Owner),
+		Settings: maps.Clone(r.Settings), SecretSettings: slices.Clone(e.hidden), Proxy: r.Proxy, MaxConcurrent: r.MaxConcurrent, Created: r.Created,
+	}
+}
+
+// List returns a snapshot of all accounts, sorted by provider, priority and name.
+func (p *Pools) List() []Status {
+	now := time.Now()
+	p.mu.Lock()
+	out := make([]Status, 0, len(p.entries))
+	for _, e := range p.entries {
+		out = append(out, statusOf(e, now))
+	}
+	p.mu.Unlock()
+	slices.SortFunc(out, compareStatus)
+	return out
+}
+
+// Get returns one account.
+func (p *Pools) Get(id string) (Status, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e, ok := p.entries[id]
+	if !ok {
+		return Status{}, false
+	}
+	return statusOf(e, time.Now()), true
+}
+
+// HasAccounts reports whether a provider has any account, usable or not.
+func (p *Pools) HasAccounts(provider string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pl := p.pools[provider]
+	return pl != nil && len(pl.all) > 0
+}
+
+// Providers returns the ids of the providers that have accounts, sorted.
+func (p *Pools) Providers() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []string
+	for id, pl := range p.pools {
+		if len(pl.all) > 0 {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Reopen makes the accounts of a provider take up its changed settings with their next call. Running calls end as they
+// began.
+func (p *Pools) Reopen(provider string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if pl := p.pools[provider]; pl != nil {
+		for _, e := range pl.all {
+			e.generation++
+		}
+	}
+	p.listed.forgetProvider(provider)
+}
+
+// changed notes that the health of an account is to be written and tells who watches. The caller holds the lock.
+func (p *Pools) changed(id string) {
+	p.dirty[id] = struct{}{}
+	select {
+	case p.wake <- struct{}{}:
+	default: // Run has been told already
+	}
+	p.needs.Bus.Publish(events.Account, id, nil)
+}
+
+// info returns the description of a provider, empty if there is none.
+func (p *Pools) info(id string) provider.Info {
+	d, _, err := p.needs.Driver(id)
+	if err != nil {
+		return provider.Info{}
+	}
+	return d.Info()
+}
