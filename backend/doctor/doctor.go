@@ -64,7 +64,7 @@ type Vault struct {
 
 // States and sources of Vault.
 const (
-	VaultOpen     = "open"
+	VaultOpen     = "ok"
 	VaultLocked   = "locked"
 	VaultLost     = "lost"
 	VaultKeychain = "os"
