@@ -1,0 +1,112 @@
+package simulator
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	sdkclaude "github.com/anthropics/anthropic-sdk-go"
+	claudeoption "github.com/anthropics/anthropic-sdk-go/option"
+	sdkopenai "github.com/openai/openai-go/v3"
+	openaioption "github.com/openai/openai-go/v3/option"
+)
+
+// The vendors' own libraries judge the doubles: what they cannot read is not
+// the vendor's protocol.
+
+func TestOpenAILibraryReadsTheDouble(t *testing.T) {
+	s := start(t)
+	client := sdkopenai.NewClient(openaioption.WithBaseURL(s.BaseURL(OpenAI)), openaioption.WithAPIKey("sk-sim-sdk"))
+	params := sdkopenai.ChatCompletionNewParams{Model: "gpt-4.1", Messages: []sdkopenai.ChatCompletionMessageParamUnion{sdkopenai.UserMessage("[[parallel_tools]]")},
+		StreamOptions: sdkopenai.ChatCompletionStreamOptionsParam{IncludeUsage: sdkopenai.Bool(true)}}
+	stream := client.Chat.Completions.NewStreaming(t.Context(), params)
+	var acc sdkopenai.ChatCompletionAccumulator
+	for stream.Next() {
+		if !acc.AddChunk(stream.Current()) {
+			t.Fatalf("chunk does not fit: %s", stream.Current().RawJSON())
+		}
+	}
+	if err := stream.Err(); err != nil {
+		t.Fatal(err)
+	}
+	calls := acc.Choices[0].Message.ToolCalls
+	if len(calls) != 2 || calls[0].Function.Arguments != `{"city":"Paris"}` || calls[1].Function.Arguments != `{"city":"Rome"}` || acc.Usage.TotalTokens == 0 {
+		t.Errorf("%+v", acc)
+	}
+	params.StreamOptions = sdkopenai.ChatCompletionStreamOptionsParam{}
+	s.Script(OpenAI, "rate_limit:retry_after=0", "text:text=after a retry")
+	if r, err := client.Chat.Completions.New(t.Context(), params); err != nil || r.Choices[0].Message.Content != "after a retry" {
+		t.Errorf("%v %v", r, err)
+	}
+	_, err := client.Chat.Completions.New(t.Context(), sdkopenai.ChatCompletionNewParams{Model: "gpt-0", Messages: params.Messages})
+	if e, ok := errors.AsType[*sdkopenai.Error](err); !ok || e.Code != "model_not_found" || e.StatusCode != 404 {
+		t.Errorf("%v", err)
+	}
+	if list, err := client.Models.List(t.Context()); err != nil || len(list.Data) != len(openAIModels) {
+		t.Errorf("%v %v", list, err)
+	}
+	v, err := client.Embeddings.New(t.Context(), sdkopenai.EmbeddingNewParams{Model: "text-embedding-3-small",
+		Input: sdkopenai.EmbeddingNewParamsInputUnion{OfString: sdkopenai.String("a")}})
+	if err != nil || len(v.Data[0].Embedding) != 8 {
+		t.Errorf("%v %v", v, err)
+	}
+}
+
+func TestAnthropicLibraryReadsTheDouble(t *testing.T) {
+	s := start(t)
+	client := sdkclaude.NewClient(claudeoption.WithBaseURL(s.BaseURL(Anthropic)), claudeoption.WithAPIKey("sk-ant-sim-sdk"))
+	tool := sdkclaude.ToolUnionParam{OfTool: &sdkclaude.ToolParam{Name: "Bash", InputSchema: sdkclaude.ToolInputSchemaParam{
+		Properties: map[string]any{"command": map[string]any{"type": "string"}}, Required: []string{"command"}}}}
+	params := sdkclaude.MessageNewParams{Model: "claude-sonnet-4-5", MaxTokens: 4000, Tools: []sdkclaude.ToolUnionParam{tool},
+		Thinking: sdkclaude.ThinkingConfigParamOfEnabled(2000),
+		Messages: []sdkclaude.MessageParam{sdkclaude.NewUserMessage(sdkclaude.NewTextBlock("list the files with one tool call"))}}
+	stream := client.Messages.NewStreaming(t.Context(), params)
+	var msg sdkclaude.Message
+	for stream.Next() {
+		if err := msg.Accumulate(stream.Current()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := stream.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if len(msg.Content) != 2 || msg.Content[1].Name != "Bash" || string(msg.Content[1].Input) != `{"command":"ls"}` || msg.StopReason != "tool_use" {
+		t.Fatalf("%+v", msg)
+	}
+	params.Messages = append(params.Messages, msg.ToParam(), sdkclaude.NewUserMessage(sdkclaude.NewToolResultBlock(msg.Content[1].ID, "marker-3.txt", false)))
+	r, err := client.Messages.New(t.Context(), params)
+	if err != nil || len(r.Content) != 2 || r.Content[1].Text != "The Bash said: marker-3.txt" {
+		t.Fatalf("%v %v", r, err)
+	}
+	s.Script(Anthropic, "overload_in_200:after=1")
+	stream = client.Messages.NewStreaming(t.Context(), params)
+	for stream.Next() {
+		continue
+	}
+	if err := stream.Err(); err == nil || !strings.Contains(err.Error(), "overloaded_error") {
+		t.Errorf("%v", err)
+	}
+	ids := 0
+	for pages := client.Models.ListAutoPaging(t.Context(), sdkclaude.ModelListParams{Limit: sdkclaude.Int(5)}); pages.Next(); {
+		ids++
+	}
+	if ids != len(claudes) {
+		t.Errorf("%d models", ids)
+	}
+	n, err := client.Messages.CountTokens(t.Context(), sdkclaude.MessageCountTokensParams{Model: params.Model, Messages: params.Messages[:1]})
+	if err != nil || n.InputTokens < 10 {
+		t.Errorf("%v %v", n, err)
+	}
+}
+
+func TestAnthropicLibraryRetriesOnOverload(t *testing.T) {
+	s := start(t)
+	client := sdkclaude.NewClient(claudeoption.WithBaseURL(s.BaseURL(Anthropic)), claudeoption.WithAPIKey("sk-sim-sdk"), claudeoption.WithRequestTimeout(time.Minute))
+	s.Script(Anthropic, "overload:retry_after=0", "text:text=there")
+	r, err := client.Messages.New(t.Context(), sdkclaude.MessageNewParams{Model: "claude-opus-5", MaxTokens: 10,
+		Messages: []sdkclaude.MessageParam{sdkclaude.NewUserMessage(sdkclaude.NewTextBlock("hi"))}})
+	if err != nil || r.Content[0].Text != "there" || len(s.Requests()) != 2 {
+		t.Errorf("%v %v", r, err)
+	}
+}
