@@ -21,7 +21,7 @@ type wirePart struct {
 	File       *wireFile                 `json:"file"`
 	Cache      jsontext.Value            `json:"cache_control"`
 	Breakpoint jsontext.Value            `json:"prompt_cache_breakpoint"`
-	Ext        map[string]jsontext.Value `json:",unknown"`
+	Ext        map[string]jsontext.Value `json:",embed"`
 }
 
 type wireAudio struct {

@@ -26,7 +26,7 @@ type wireMessage struct {
 	ReasoningAlt jsontext.Value            `json:"reasoning"`
 	Details      jsontext.Value            `json:"reasoning_details"`
 	Cache        jsontext.Value            `json:"cache_control"`
-	Ext          map[string]jsontext.Value `json:",unknown"`
+	Ext          map[string]jsontext.Value `json:",embed"`
 }
 
 type wireCall struct {
@@ -38,7 +38,7 @@ type wireCall struct {
 		Input string `json:"input"`
 	} `json:"custom"`
 	Cache jsontext.Value            `json:"cache_control"`
-	Ext   map[string]jsontext.Value `json:",unknown"`
+	Ext   map[string]jsontext.Value `json:",embed"`
 }
 
 type callFunction struct {
@@ -69,7 +69,7 @@ func readMessages(req *canon.Request) error {
 	if err := wire.ReadValue(req.Body.Get("messages"), "messages", &in); err != nil {
 		return err
 	}
-	h := history{eager: len(req.Body.Raw) <= wire.EagerLimit}
+	var h history
 	for i := range in {
 		if err := h.add(&in[i], i); err != nil {
 			return err
@@ -88,7 +88,6 @@ func readMessages(req *canon.Request) error {
 
 // history collects the messages of a request.
 type history struct {
-	eager    bool
 	started  bool // a message that is not system text was seen
 	results  bool // the last message is a user's and holds tool results only
 	system   []canon.Part
@@ -97,6 +96,7 @@ type history struct {
 }
 
 func (h *history) add(m *wireMessage, i int) error {
+	dropNulls(m.Ext)
 	path := "messages[" + strconv.Itoa(i) + "]"
 	switch m.Role {
 	case "system", "developer":
@@ -111,6 +111,15 @@ func (h *history) add(m *wireMessage, i int) error {
 		return apierror.Invalid(path+".role", "%s.role is required", path)
 	default:
 		return apierror.Invalid(path+".role", "%s.role must be developer, system, user, assistant or tool", path)
+	}
+}
+
+// dropNulls leaves out what the SDKs send back as null.
+func dropNulls(ext map[string]jsontext.Value) {
+	for name, v := range ext {
+		if v.Kind() == 'n' {
+			delete(ext, name)
+		}
 	}
 }
 

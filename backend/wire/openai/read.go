@@ -106,12 +106,13 @@ type reader struct {
 	raw     []byte // the frame, until its first event takes it
 	rawName string
 
-	started  bool
-	index    int // of the next part
-	choices  []*choice
-	usage    canon.Usage
-	hasUsage bool
-	ended    bool // a finish reason has come for every choice
+	irregular bool // the chunks lack what clients rely on: they are written anew
+	started   bool
+	index     int // of the next part
+	choices   []*choice
+	usage     canon.Usage
+	hasUsage  bool
+	ended     bool // a finish reason has come for every choice
 }
 
 // emit yields ev once it is known what follows. It reports false when the consumer has stopped.
@@ -161,7 +162,7 @@ var done = []byte("[DONE]")
 func (s *reader) frame(f wire.Frame) bool {
 	data := bytes.TrimSpace(f.Data)
 	s.raw = nil
-	if s.x.verbatim {
+	if s.x.verbatim && !s.irregular {
 		s.raw, s.rawName = f.Data, f.Name
 	}
 	if bytes.Equal(data, done) {
@@ -187,7 +188,7 @@ func (s *reader) frame(f wire.Frame) bool {
 
 // chunkParts are the members of a chunk, where they lie.
 type chunkParts struct {
-	id, model, created, choices, usage, fingerprint, tier []byte
+	id, object, model, created, choices, usage, fingerprint, tier []byte
 }
 
 func (s *reader) chunk(name string, data []byte) *apierror.Error {
@@ -198,6 +199,8 @@ func (s *reader) chunk(name string, data []byte) *apierror.Error {
 		switch string(c.name) {
 		case "id":
 			p.id = c.value
+		case "object":
+			p.object = c.value
 		case "model":
 			p.model = c.value
 		case "created":
@@ -240,7 +243,10 @@ func (s *reader) chunk(name string, data []byte) *apierror.Error {
 
 func (s *reader) start(p *chunkParts) {
 	s.started = true
-	ev := canon.Event{Kind: canon.KindStart, ID: text(p.id), Model: text(p.model), Created: max(number(p.created), 0), Dropped: s.x.Dropped, Verbatim: s.x.verbatim}
+	if isNull(p.id) || isNull(p.object) || number(p.created) < 0 || isNull(p.model) || p.choices == nil {
+		s.irregular, s.raw = true, nil
+	}
+	ev := canon.Event{Kind: canon.KindStart, ID: text(p.id), Model: text(p.model), Created: max(number(p.created), 0), Dropped: s.x.Dropped, Verbatim: s.x.verbatim && !s.irregular}
 	ev.Ext = answerExt(p.fingerprint, p.tier)
 	s.emit(ev)
 }
@@ -385,7 +391,7 @@ func (s *reader) end(raw []byte) {
 		u := s.usage
 		ev.Usage = &u
 	}
-	if s.x.verbatim {
+	if s.x.verbatim && !s.irregular {
 		s.raw = raw
 	}
 	s.emit(ev)

@@ -65,10 +65,46 @@ func (x *Exchange) whole(body []byte) (*canon.Response, *apierror.Error) {
 	if u, ok := parseUsage(o.Get("usage")); ok {
 		resp.Usage = &u
 	}
-	if x.verbatim {
+	if x.verbatim && regular(o) {
 		resp.Whole = body
 	}
 	return resp, nil
+}
+
+// regular reports whether an answer has everything that clients rely on, so that its bytes may go to them as they are.
+func regular(o canon.Object) bool {
+	for _, name := range []string{"id", "object", "created", "model"} {
+		if isNull(o.Get(name)) {
+			return false
+		}
+	}
+	list := walkArray(o.Get("choices"))
+	for list.next() {
+		m := member(list.value, "message")
+		if member(m, "content") == nil || text(member(list.value, "finish_reason")) == "" || member(list.value, "index") == nil {
+			return false
+		}
+		calls := member(m, "tool_calls")
+		if calls == nil {
+			continue
+		}
+		if !regularCalls(calls) {
+			return false
+		}
+	}
+	return true
+}
+
+// regularCalls reports whether there are calls and each has an id and a string of arguments.
+func regularCalls(calls []byte) bool {
+	c, n := walkArray(calls), 0
+	for ; c.next(); n++ {
+		fn := member(c.value, "function")
+		if text(member(c.value, "id")) == "" || fn != nil && text(member(fn, "arguments")) == "" {
+			return false
+		}
+	}
+	return n > 0
 }
 
 // bodyFailed reports an error inside an answer of status 200.

@@ -19,7 +19,7 @@ type wireTool struct {
 	Function *wireFunction             `json:"function"`
 	Custom   *wireCustom               `json:"custom"`
 	Cache    jsontext.Value            `json:"cache_control"`
-	Ext      map[string]jsontext.Value `json:",unknown"`
+	Ext      map[string]jsontext.Value `json:",embed"`
 }
 
 type wireFunction struct {
