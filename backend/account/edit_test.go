@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -234,10 +235,13 @@ func TestModelsAreCollectedAndKept(t *testing.T) {
 		h := newHouse(t)
 		defer h.close()
 		h.driver.info.Models = []canon.Model{{ID: "builtin"}}
+		var mu sync.Mutex // guards asked: accounts are asked side by side
 		asked := 0
 		lists := map[string][]canon.Model{}
 		var fail error
 		h.driver.models = func(_ context.Context, account string) ([]canon.Model, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			asked++
 			return lists[account], fail
 		}
