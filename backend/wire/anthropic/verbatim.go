@@ -19,14 +19,11 @@ func (x *Exchange) writeVerbatim() (bool, error) {
 		return false, nil
 	}
 	o := x.req.Body
-	edits, err := x.scalarEdits(o)
-	if err != nil {
-		return false, err
-	}
 	messages, changed, err := x.editMessages(o.Get("messages"))
 	if err != nil {
 		return false, err
 	}
+	edits := x.scalarEdits(o, changed && unsignedCall(messages))
 	if changed {
 		edits = append(edits, canon.Edit{Name: "messages", Value: messages})
 	}
@@ -60,7 +57,9 @@ func (x *Exchange) mustConvert() bool {
 	}
 }
 
-func (x *Exchange) scalarEdits(o canon.Object) ([]canon.Edit, error) {
+// scalarEdits returns the edits besides the messages. unsigned says that the last turn of the model calls tools and has
+// lost the thinking before them.
+func (x *Exchange) scalarEdits(o canon.Object, unsigned bool) []canon.Edit {
 	var edits []canon.Edit
 	if x.req.Model != x.req.ModelAsked {
 		edits = append(edits, canon.Edit{Name: "model", Value: wire.AppendString(nil, x.req.Model)})
@@ -69,13 +68,13 @@ func (x *Exchange) scalarEdits(o canon.Object) ([]canon.Edit, error) {
 		edits = append(edits, canon.Edit{Name: "context_management"})
 	}
 	if x.req.Reasoning.Source == "suffix" {
-		return append(edits, x.suffixEdits(o)...), nil
+		return append(edits, x.suffixEdits(o, unsigned)...)
 	}
-	return append(edits, x.budgetEdits(o)...), nil
+	return append(edits, x.budgetEdits(o, unsigned)...)
 }
 
 // budgetEdits mends a thinking budget that does not fit max_tokens: qwen-code 0.15.10 sends 32000 beside 8000.
-func (x *Exchange) budgetEdits(o canon.Object) []canon.Edit {
+func (x *Exchange) budgetEdits(o canon.Object, unsigned bool) []canon.Edit {
 	var t struct {
 		Type   string `json:"type"`
 		Budget int64  `json:"budget_tokens"`
@@ -84,7 +83,7 @@ func (x *Exchange) budgetEdits(o canon.Object) []canon.Edit {
 	if v.Kind() != '{' || json.Unmarshal(v, &t, wire.Lenient) != nil || t.Type != "enabled" {
 		return nil
 	}
-	if x.o.StripReasoning && lastCalls(o.Get("messages")) {
+	if unsigned {
 		return []canon.Edit{{Name: "thinking", Value: jsontext.Value(`{"type":"disabled"}`)}}
 	}
 	if tokens == nil || *tokens == 0 || t.Budget >= minBudget && t.Budget < *tokens {
@@ -109,11 +108,14 @@ func (x *Exchange) budgetEdits(o canon.Object) []canon.Edit {
 }
 
 // suffixEdits replaces the client's thinking by what a suffix of the model's name asks for.
-func (x *Exchange) suffixEdits(o canon.Object) []canon.Edit {
+func (x *Exchange) suffixEdits(o canon.Object, unsigned bool) []canon.Edit {
 	c := conversion{x: x, req: x.req, o: x.o, facts: facts(x.req), own: true}
 	c.limits()
 	c.thinking = wantedThinking(x.req, x.o, c.facts)
 	limit := c.maxTok
+	if c.thinking.kind == "enabled" && unsigned {
+		c.thinking = thinking{kind: "disabled"}
+	}
 	if c.thinking.kind == "enabled" {
 		if c.thinking.budget, c.maxTok = repairBudget(c.thinking.budget, c.maxTok, c.facts); c.thinking.budget == 0 {
 			c.thinking.kind = ""
@@ -142,23 +144,21 @@ func (x *Exchange) suffixEdits(o canon.Object) []canon.Edit {
 	return append(edits, canon.Edit{Name: "output_config", Value: value})
 }
 
-// lastCalls reports whether the last message of the model calls a tool.
-func lastCalls(messages jsontext.Value) bool {
-	if messages.Kind() != '[' {
-		return false
-	}
-	calls := false
+// unsignedCall reports whether the last message of the model calls a tool and does not start with thinking.
+func unsignedCall(messages jsontext.Value) bool {
+	unsigned := false
 	_ = elements(messages, func(_ int, e jsontext.Value) error { // the function below never fails
 		var m struct {
-			Role    string         `json:"role"`
-			Content jsontext.Value `json:"content"`
+			Role    string           `json:"role"`
+			Content []jsontext.Value `json:"content"`
 		}
-		if json.Unmarshal(e, &m, wire.Lenient) == nil && m.Role == string(canon.RoleAssistant) {
-			calls = bytes.Contains(m.Content, []byte(`"tool_use"`))
+		if json.Unmarshal(e, &m, wire.Lenient) == nil && m.Role == string(canon.RoleAssistant) && len(m.Content) > 0 {
+			first := blockType(m.Content[0])
+			unsigned = bytes.Contains(e, []byte(`"tool_use"`)) && first != typeThinking && first != typeRedacted
 		}
 		return nil
 	})
-	return calls
+	return unsigned
 }
 
 // editMessages removes thinking that this upstream cannot read and rewrites system messages that it does not take. The
