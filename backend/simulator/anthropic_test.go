@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"encoding/base64"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -14,9 +15,11 @@ var claudeBash = m{"name": "Bash", "description": "run", "input_schema": m{"type
 func user(blocks ...any) m      { return m{"role": "user", "content": append([]any{}, blocks...)} }
 func assistant(blocks ...any) m { return m{"role": "assistant", "content": blocks} }
 func textB(s string) m          { return m{"type": "text", "text": s} }
-func use(id string) m           { return m{"type": "tool_use", "id": id, "name": "Bash", "input": m{"command": "ls"}} }
-func gave(id, s string) m       { return m{"type": "tool_result", "tool_use_id": id, "content": s} }
-func claudeMsgs(list ...any) m  { return claudeSays("", "messages", append([]any{}, list...)) }
+func use(id string) m {
+	return m{"type": "tool_use", "id": id, "name": "Bash", "input": m{"command": "ls"}}
+}
+func gave(id, s string) m      { return m{"type": "tool_result", "tool_use_id": id, "content": s} }
+func claudeMsgs(list ...any) m { return claudeSays("", "messages", append([]any{}, list...)) }
 
 func with(o m, pairs ...any) m {
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -433,8 +436,8 @@ func TestClaudeKeyAndVersion(t *testing.T) {
 	if a := (call{upstream: Anthropic, path: "/", method: "HEAD"}).do(t, s); a.status != 200 {
 		t.Errorf("HEAD: %d", a.status)
 	}
-	if a := (call{upstream: Anthropic, path: "", method: "HEAD"}).do(t, s); a.status == 404 {
-		t.Errorf("HEAD on the messages: %d", a.status)
+	if resp, err := http.Head(s.BaseURL(Anthropic)); err != nil || resp.StatusCode != 200 || resp.Request.URL.Path != "/anthropic" {
+		t.Errorf("HEAD of the base URL: %v %v", resp, err)
 	}
 	if a := (call{upstream: Anthropic, path: "/v1/files"}).do(t, s); a.status != 404 {
 		t.Errorf("files: %d", a.status)

@@ -16,6 +16,7 @@ type openAI struct {
 	name   string
 	strict bool // refuses what OpenAI's own host refuses and hides reasoning
 	models []string
+	quirks quirks
 }
 
 // The models of OpenAI's own host and of the lenient vendor. Names that a

@@ -35,6 +35,9 @@ func (d *openAI) read(o map[string]any) (*turn, *failure) {
 	c.tools(t, o, d.strict)
 	c.format(t, o, d.strict)
 	c.messages(t, o, d.strict)
+	if c.f == nil {
+		c.f = d.quirks.check(o)
+	}
 	return t, c.f
 }
 

@@ -191,9 +191,11 @@ func TestShapesOfTheStream(t *testing.T) {
 		"missing_done": func(a answer) bool {
 			return !strings.Contains(a.body, "[DONE]") && !strings.Contains(a.body, "message_stop") && a.err == nil
 		},
-		"no_usage":          func(a answer) bool { return !strings.Contains(a.body, `"usage"`) },
-		"usage_every_chunk": func(a answer) bool { return strings.Count(a.body, "output_tokens")+strings.Count(a.body, `"total_tokens"`) > 1 },
-		"json_to_stream":    func(a answer) bool { return a.head.Get("Content-Type") == "application/json" && a.body[0] == '{' },
+		"no_usage": func(a answer) bool { return !strings.Contains(a.body, `"usage"`) },
+		"usage_every_chunk": func(a answer) bool {
+			return strings.Count(a.body, "output_tokens")+strings.Count(a.body, `"total_tokens"`) > 1
+		},
+		"json_to_stream": func(a answer) bool { return a.head.Get("Content-Type") == "application/json" && a.body[0] == '{' },
 		"cached": func(a answer) bool {
 			return strings.Contains(a.body, `"cached_tokens":1500`) || strings.Contains(a.body, `"cache_read_input_tokens":1500`) || !strings.Contains(a.body, "usage")
 		},

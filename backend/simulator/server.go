@@ -18,6 +18,12 @@ const (
 	OpenAI     = "openai"     // OpenAI's own Chat API, strict
 	Compatible = "compatible" // a lenient vendor that speaks OpenAI Chat and shows its reasoning
 	Anthropic  = "anthropic"  // the Anthropic Messages API
+
+	// Vendors that speak OpenAI Chat with demands of their own.
+	DeepSeek = "deepseek" // content must be text; calls come back with their reasoning
+	Kimi     = "kimi"     // calls come back with a reasoning that is not empty
+	Mistral  = "mistral"  // 422 for reasoning_content
+	Groq     = "groq"     // 400 for every field it does not know
 )
 
 // Options shapes a [Server]. The zero value is what tests and the demo want.
@@ -92,6 +98,9 @@ func New(opts Options) *Server {
 	}
 	s.host(OpenAI, newOpenAI(s, !opts.Lenient))
 	s.host(Compatible, newCompatible(s))
+	for name, q := range vendors {
+		s.host(name, newVendor(s, name, q))
+	}
 	s.host(Anthropic, newAnthropic(s))
 	s.mux.Handle("/_control/", s.control())
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -106,7 +115,11 @@ func New(opts Options) *Server {
 func (s *Server) host(name string, h http.Handler) {
 	s.handlers[name] = h
 	s.mux.Handle("/"+name+"/", http.StripPrefix("/"+name, h))
-	s.mux.Handle("/"+name, http.StripPrefix("/"+name, h))
+	s.mux.HandleFunc("/"+name, func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.URL.Path = "/" // the mux inside would redirect an empty path
+		h.ServeHTTP(w, r)
+	})
 }
 
 // OpenAI returns the simulated OpenAI service; it serves /v1/chat/completions,
@@ -179,11 +192,15 @@ func (s *Server) URL() string {
 // /v1 for the OpenAI kinds, without it for Anthropic.
 func (s *Server) BaseURL(upstream string) string {
 	base := s.URL() + "/" + upstream
-	if upstream == OpenAI || upstream == Compatible {
-		return base + "/v1"
+	if upstream == Anthropic {
+		return base
 	}
-	return base
+	return base + "/v1"
 }
+
+// Upstream returns the handler of one upstream by name, nil for a name that no
+// upstream has.
+func (s *Server) Upstream(name string) http.Handler { return s.handlers[name] }
 
 // Script queues scenarios for the next requests of an upstream: one request
 // takes one scenario. Only calls for an answer take from the queue of the
