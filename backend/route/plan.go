@@ -92,7 +92,7 @@ func (r *Router) choose(x *index, q Query) (Candidate, string, error) {
 		c, err := x.fixed(p.ID, model, q.Format)
 		return c, "the header names " + p.ID, err
 	}
-	if target, ok := x.settings.Aliases[model]; ok {
+	if target, ok := x.alias(model); ok {
 		return r.aliased(x, model, target, q)
 	}
 	return r.byLists(x, model, q)
@@ -215,7 +215,7 @@ func (x *index) splitPrefix(model string) (*Provider, string) {
 // could not do what the request needs.
 func (r *Router) chain(x *index, plan *Plan, first Candidate, q Query) {
 	seen := map[string]bool{first.Provider + "/" + first.Model: true}
-	queue := slices.Clone(x.settings.Chains[first.Provider])
+	queue := x.next(first)
 	for len(queue) > 0 && len(plan.Candidates) < maxCandidates {
 		target := queue[0]
 		queue = queue[1:]
@@ -228,12 +228,17 @@ func (r *Router) chain(x *index, plan *Plan, first Candidate, q Query) {
 			seen[key] = true
 			plan.Candidates = append(plan.Candidates, c)
 			plan.Steps = append(plan.Steps, "fallback: "+key)
-			queue = append(queue, x.settings.Chains[c.Provider]...)
+			queue = append(queue, x.next(c)...)
 		}
 	}
 }
 
 const maxCandidates = 8
+
+// next is what the chains name after a candidate: those of the very model first, then those of its provider.
+func (x *index) next(c Candidate) []string {
+	return slices.Concat(x.settings.Chains[c.Provider+"/"+c.Model], x.settings.Chains[c.Provider])
+}
 
 // fallback makes the candidate of one entry of a chain, or says why it cannot serve.
 func (r *Router) fallback(x *index, target string, first Candidate, q Query) (Candidate, string) {

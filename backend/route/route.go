@@ -30,8 +30,8 @@ type Provider struct {
 // Settings are the person's rules.
 type Settings struct {
 	Default string              // provider id, may be empty
-	Aliases map[string]string   // name -> "provider/model" or "model"
-	Chains  map[string][]string // provider -> where to go when it has no usable account: "provider" or "provider/model"
+	Aliases map[string]string   // name, or beginning of names ending in "*" -> "provider/model" or "model"
+	Chains  map[string][]string // provider, or provider/model -> where to go when it has no usable account
 }
 
 // Options are what a Router needs. The functions may be called at any time and from any goroutine.
@@ -64,8 +64,8 @@ func New(o Options) *Router {
 	return r
 }
 
-// Default returns the default provider: the one chosen at run time, else that of the settings, else the only one that has
-// an account, else "".
+// Default returns the default provider: the one chosen at run time, else that of the settings, else the first by priority
+// that has an account, else "".
 func (r *Router) Default() string {
 	r.mu.Lock()
 	def := r.def
@@ -76,16 +76,12 @@ func (r *Router) Default() string {
 	if d := r.o.Settings().Default; d != "" {
 		return d
 	}
-	only := ""
 	for _, p := range r.index.Load().providers {
 		if p.Enabled && r.o.HasAccounts(p.ID) {
-			if only != "" {
-				return ""
-			}
-			only = p.ID
+			return p.ID
 		}
 	}
-	return only
+	return ""
 }
 
 // SetDefault switches the default provider. It takes effect with the next request.
@@ -215,6 +211,7 @@ type index struct {
 	byModel   map[string][]*Provider // model id -> providers that list it, in order
 	lists     map[string][]canon.Model
 	settings  Settings
+	patterns  []string // aliases that end in "*", the longest first
 	all       []canon.Model
 }
 
@@ -240,8 +237,36 @@ func buildIndex(providers []Provider, settings Settings, lists map[string][]cano
 			}
 		}
 	}
+	for alias := range settings.Aliases {
+		if strings.HasSuffix(alias, "*") {
+			x.patterns = append(x.patterns, alias)
+		}
+	}
+	slices.SortFunc(x.patterns, func(a, b string) int {
+		if len(a) != len(b) {
+			return len(b) - len(a)
+		}
+		return strings.Compare(a, b)
+	})
 	x.all = x.allModels()
 	return x
+}
+
+// alias returns what a name stands for. A whole name wins over a pattern, a long pattern over a short one, and a listed
+// model is never caught by a pattern.
+func (x *index) alias(model string) (target string, ok bool) {
+	if target, ok = x.settings.Aliases[model]; ok {
+		return target, true
+	}
+	if len(x.patterns) == 0 || len(x.byModel[model]) > 0 {
+		return "", false
+	}
+	for _, p := range x.patterns {
+		if strings.HasPrefix(model, p[:len(p)-1]) {
+			return x.settings.Aliases[p], true
+		}
+	}
+	return "", false
 }
 
 func (x *index) add(p *Provider) {
@@ -320,7 +345,7 @@ func (x *index) allModels() []canon.Model {
 	}
 	var aliases []string
 	for alias := range x.settings.Aliases {
-		if !seen[alias] {
+		if !seen[alias] && !strings.HasSuffix(alias, "*") {
 			aliases = append(aliases, alias)
 		}
 	}

@@ -209,19 +209,43 @@ func TestDefaultIsSwitchedAtRunTime(t *testing.T) {
 	}
 }
 
-func TestTheOnlyProviderIsTheDefault(t *testing.T) {
+func TestWithoutASettingTheFirstUsableProviderIsTheDefault(t *testing.T) {
 	h := newHouse()
 	h.settings.Default = ""
-	if d := h.router(t).Default(); d != "" {
-		t.Errorf("%q among several", d)
+	if d := h.router(t).Default(); d != "anthropic" {
+		t.Errorf("%q", d)
 	}
-	h.accounts = map[string]bool{"router": true}
+	h.accounts = map[string]bool{"router": true, "off": true}
 	if d := h.router(t).Default(); d != "router" {
 		t.Errorf("%q", d)
 	}
 	h.accounts = nil
 	if _, err := h.router(t).Plan(t.Context(), Query{Model: "gpt-5"}); apierror.KindOf(err) != apierror.NotConfigured {
 		t.Errorf("without any account: %v", err)
+	}
+}
+
+func TestAliasPatterns(t *testing.T) {
+	h := newHouse()
+	h.settings.Aliases = map[string]string{"claude-*": "openai:gpt-5", "claude-haiku-*": "openai/gpt-5-mini"}
+	for model, want := range map[string]string{
+		"claude-opus-9": "openai gpt-5", "claude-haiku-9": "openai gpt-5-mini", "claude-sonnet-4-5": "anthropic claude-sonnet-4-5",
+	} {
+		plan, err := h.router(t).Plan(t.Context(), Query{Model: model, Format: "anthropic"})
+		if err != nil || names(plan)[0] != want {
+			t.Errorf("%s: %v, %v", model, names(plan), err)
+		}
+	}
+}
+
+func TestAModelMayHaveAChainOfItsOwn(t *testing.T) {
+	h := newHouse()
+	h.settings.Chains = map[string][]string{"openai/gpt-5": {"anthropic/claude-sonnet-4-5"}}
+	for model, n := range map[string]int{"gpt-5": 2, "gpt-5-mini": 1} {
+		plan, err := h.router(t).Plan(t.Context(), Query{PathProvider: "openai", Model: model, Format: "openai"})
+		if err != nil || len(plan.Candidates) != n {
+			t.Errorf("%s: %v, %v", model, names(plan), err)
+		}
 	}
 }
 
