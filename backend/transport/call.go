@@ -35,6 +35,8 @@ type Call struct {
 	Body   []byte
 	// Idle bounds the silence inside the answer; 0 = IdleLimit.
 	Idle time.Duration
+	// Provider and Account stand in every error.
+	Provider, Account string
 	// Secrets must not appear in any error.
 	Secrets []string
 }
@@ -54,30 +56,31 @@ func (a *Answer) OK() bool { return a.Status >= 200 && a.Status < 300 }
 // ContentType returns the value of the header.
 func (a *Answer) ContentType() string { return a.Header.Get("Content-Type") }
 
+const badAddress = "the address of this service is not a valid URL; check its base URL"
+
 // Do sends a call and returns as soon as the head of the answer is there. The error is *apierror.Error without secrets. A
 // redirect that was not followed is an error, any other status is not.
 func Do(ctx context.Context, client *http.Client, c Call) (*Answer, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Host == "" {
-		return nil, apierror.New(apierror.Transport, "the address of this service is not a valid URL; check its base URL")
+		return nil, c.fill(apierror.New(apierror.Transport, badAddress), 0, nil)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	req, err := c.request(ctx)
 	if err != nil {
 		cancel(nil)
-		return nil, apierror.New(apierror.Transport, "the address of this service is not a valid URL; check its base URL")
+		return nil, c.fill(apierror.New(apierror.Transport, badAddress), 0, nil)
 	}
 	resp, err := client.Do(req)
 	if err != nil {
 		e := Failure(ctx, err, u.Host)
 		cancel(nil)
-		Scrub(e, c.Secrets...)
-		return nil, e
+		return nil, c.fill(e, 0, nil)
 	}
 	if e := refusedHead(resp); e != nil {
 		resp.Body.Close() // nothing in it is needed
 		cancel(nil)
-		return nil, e
+		return nil, c.fill(e, 0, nil)
 	}
 	b := &body{rc: resp.Body, host: u.Host, limit: c.Idle, left: MaxAnswer, cancel: cancel,
 		fail: func(err error) error { return cut(ctx, err, u.Host) }}
@@ -216,17 +219,4 @@ func (a *Answer) ErrorBody() []byte {
 	}
 	data, _ := io.ReadAll(io.LimitReader(a.Body, MaxErrorBody)) // the status says enough if the body is cut
 	return data
-}
-
-// Fill completes an error that a service's answer was read into: which account it was, what is kept for the log, and no
-// secret anywhere. It changes e and returns it.
-func Fill(e *apierror.Error, status int, errorBody []byte, secrets ...string) *apierror.Error {
-	if e.Upstream.Status == 0 {
-		e.Upstream.Status = status
-	}
-	if e.Upstream.Body == "" {
-		e.Upstream.Body = string(errorBody[:min(len(errorBody), 2*KeptBody)])
-	}
-	Scrub(e, secrets...)
-	return e
 }

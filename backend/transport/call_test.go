@@ -20,7 +20,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"patchbay/backend/apierror"
-	"patchbay/backend/canon"
 )
 
 // slowService answers with an event stream whose pieces come after pauses; without more pieces it falls silent until
@@ -272,15 +271,15 @@ func TestRedact(t *testing.T) {
 func TestScrubReachesEveryText(t *testing.T) {
 	inner := errors.New("inner canary-1")
 	e := &apierror.Error{Msg: "m canary-1", Param: "p canary-1", Upstream: apierror.Upstream{Code: "c canary-1", Body: strings.Repeat("y", KeptBody-4) + "canary-1"}, Err: fmt.Errorf("x: %w", inner)}
-	Fill(e, 418, nil, "canary-1")
+	Call{Provider: "p", Account: "a", Secrets: []string{"canary-1"}}.fill(e, 418, nil)
 	all := fmt.Sprintf("%+v %s", *e, e.Err)
 	if strings.Contains(all, "canary-1") || strings.Contains(all, "cana") {
 		t.Error(all)
 	}
-	if !errors.Is(e, inner) || e.Upstream.Status != 418 || len(e.Upstream.Body) > KeptBody {
+	if !errors.Is(e, inner) || e.Upstream.Status != 418 || e.Provider != "p" || e.AccountID != "a" || len(e.Upstream.Body) > KeptBody {
 		t.Errorf("%+v", e)
 	}
-	e = Fill(&apierror.Error{}, 500, []byte("body canary-1 \xff"), "canary-1")
+	e = Call{Secrets: []string{"canary-1"}}.fill(&apierror.Error{}, 500, []byte("body canary-1 \xff"))
 	if diff := cmp.Diff("body [secret] \ufffd", e.Upstream.Body); diff != "" {
 		t.Error(diff)
 	}
@@ -333,37 +332,10 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-func TestStreamClosesAndNeverEndsWithoutAnEnd(t *testing.T) {
-	run := func(events canon.Stream, stopAt int) (n int, err error, closed bool) {
-		c := &closeNote{}
-		n = 0
-		for _, e := range Stream(&Answer{Status: 200, Body: c}, events, "canary") {
-			err = e
-			if n++; n == stopAt {
-				break
-			}
+func TestFail(t *testing.T) {
+	for _, err := range Fail(errors.New("inner")) {
+		if apierror.KindOf(err) != apierror.Internal {
+			t.Errorf("%v", err)
 		}
-		return n, err, c.closed
-	}
-	whole := (&canon.Response{}).Events()
-	if n, err, closed := run(whole, 0); n != 2 || err != nil || !closed {
-		t.Errorf("%d, %v, %v", n, err, closed)
-	}
-	if n, _, closed := run(whole, 1); n != 1 || !closed {
-		t.Errorf("%d, %v", n, closed)
-	}
-	if _, err, closed := run(func(func(canon.Event, error) bool) {}, 0); apierror.KindOf(err) != apierror.Truncated || !closed {
-		t.Errorf("%v", err)
-	}
-	_, err, _ := run(Fail(apierror.New(apierror.Overloaded, "canary busy")), 0)
-	if e := apierror.From(err); e.Kind != apierror.Overloaded || strings.Contains(e.Error(), "canary") || e.Upstream.Status != 200 {
-		t.Errorf("%v", e)
 	}
 }
-
-type closeNote struct {
-	io.Reader
-	closed bool
-}
-
-func (c *closeNote) Close() error { c.closed = true; return nil }

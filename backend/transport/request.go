@@ -105,29 +105,6 @@ func Forward(h http.Header, client map[string][]string, names ...string) {
 	}
 }
 
-// Stream passes an answer on and closes its body when the loop ends, whichever way. Errors leave without secrets and with
-// the status of the answer; an answer that holds no event at all is an error, too.
-func Stream(a *Answer, events canon.Stream, secrets ...string) canon.Stream {
-	return func(yield func(canon.Event, error) bool) {
-		defer a.Body.Close()
-		done := false
-		for ev, err := range events {
-			if err != nil {
-				yield(canon.Event{}, Fill(apierror.From(err), a.Status, nil, secrets...))
-				return
-			}
-			done = done || ev.Kind == canon.KindFinish
-			if !yield(ev, nil) {
-				return
-			}
-		}
-		if !done {
-			e := apierror.New(apierror.Truncated, "the service ended its answer before it was complete")
-			yield(canon.Event{}, Fill(e, a.Status, nil))
-		}
-	}
-}
-
 // Fail is a stream that is nothing but an error.
 func Fail(err error) canon.Stream {
 	return func(yield func(canon.Event, error) bool) { yield(canon.Event{}, apierror.From(err)) }
