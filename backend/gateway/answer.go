@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"time"
+
+	"patchbay/backend/apierror"
+	"patchbay/backend/canon"
+	"patchbay/backend/wire"
+)
+
+// answer passes one attempt's events on: held back until content comes, then as they come.
+type answer struct {
+	call  *Call
+	yield yieldFunc
+	held  []canon.Event
+	open  bool // committed
+	parts bool // something with content was in it
+	done  bool // Finish has come
+	keep  bool // fold the parts for the signature store
+	fold  canon.Fold
+}
+
+// maxHeld bounds what is held back before content: a healthy upstream sends a handful of events.
+const maxHeld = 1024
+
+func (a *answer) event(ev canon.Event) error {
+	if a.done {
+		return nil // an upstream that goes on after its end
+	}
+	if err := a.observe(&ev); err != nil {
+		return err
+	}
+	if a.done && a.call.usage.Input < 0 && a.call.usage.Output < 0 {
+		if err := a.pass(a.estimate()); err != nil {
+			return err
+		}
+	}
+	return a.pass(ev)
+}
+
+// pass hands an event on, or holds it back while nothing with content has come.
+func (a *answer) pass(ev canon.Event) error {
+	if !a.open {
+		if !ev.Content() {
+			if len(a.held) < maxHeld {
+				a.held = append(a.held, ev.Clone())
+			}
+			return nil
+		}
+		if err := a.commit(); err != nil {
+			return err
+		}
+	}
+	if !a.yield(ev, nil) {
+		return errStopped
+	}
+	return nil
+}
+
+// estimate makes the usage of an answer that came without: clients steer their compaction by it.
+func (a *answer) estimate() canon.Event {
+	c := a.call
+	c.usage.Estimated = true
+	c.usage.Output = (c.outBytes + 3) / 4
+	if c.req.Expanded() {
+		c.usage.Input = wire.EstimateTokens(c.req)
+	}
+	u := c.usage
+	return canon.Event{Kind: canon.KindUsage, Usage: &u, More: true}
+}
+
+// commit lets go of what was held back. From here on nothing is retried.
+func (a *answer) commit() error {
+	a.open = true
+	a.call.first = time.Now()
+	for _, ev := range a.held {
+		ev.More = true
+		if !a.yield(ev, nil) {
+			return errStopped
+		}
+	}
+	a.held = nil
+	return nil
+}
+
+// observe takes notes for the log, and refuses an answer that is none.
+func (a *answer) observe(ev *canon.Event) error {
+	c := a.call
+	switch ev.Kind {
+	case canon.KindStart:
+		if len(ev.Dropped) > 0 {
+			c.setRoute(func(r *Route) { r.Dropped = ev.Dropped })
+		}
+	case canon.KindPartStart:
+		a.parts = true
+	case canon.KindDelta:
+		c.outBytes += int64(len(ev.Text))
+	case canon.KindFinish:
+		if !a.parts && a.hollow(ev.Finish.Reason) {
+			return apierror.New(apierror.Upstream5xx, "the upstream sent an empty answer")
+		}
+		a.done = true
+		c.finish = ev.Finish
+	}
+	if ev.Usage != nil {
+		c.usage.Merge(*ev.Usage)
+	}
+	if a.keep {
+		a.fold.Add(*ev)
+	}
+	return nil
+}
+
+// hollow reports whether an answer without any part is a fault. It is not where the reason to stop explains it, or where
+// the client asked for no output: Claude Code takes an empty answer for a broken proxy.
+func (a *answer) hollow(r canon.FinishReason) bool {
+	if m := a.call.req.MaxTokens; m != nil && *m == 0 {
+		return false
+	}
+	return r == canon.FinishStop || r == canon.FinishTools
+}
+
+// remember keeps signatures that the client's protocol cannot carry, for the next turn.
+func (a *answer) remember(store *opaqueStore) {
+	if a.keep {
+		store.save(a.call.req, a.fold.Response().Parts)
+	}
+}

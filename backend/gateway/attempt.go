@@ -1,0 +1,293 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"patchbay/backend/account"
+	"patchbay/backend/apierror"
+	"patchbay/backend/canon"
+	"patchbay/backend/provider"
+	"patchbay/backend/record"
+	"patchbay/backend/route"
+)
+
+// ErrShutdown is the cause of a context that ends because Patchbay is stopping.
+var ErrShutdown = apierror.New(apierror.Shutdown, "Patchbay is stopping; send the request again in a moment")
+
+type yieldFunc = func(canon.Event, error) bool
+
+// Stream answers the request. It yields nothing before the first content has come, so that an error in its place can
+// still be told with its own HTTP status. It is read once.
+func (c *Call) Stream(ctx context.Context) canon.Stream {
+	return func(yield func(canon.Event, error) bool) {
+		c.end = c.g.record.Begin()
+		err := c.run(ctx, yield)
+		c.finishRow(ctx, err)
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(canon.Event{}, err)
+		}
+	}
+}
+
+// errStopped reports that the reader of the stream has gone.
+var errStopped = errors.New("the reader went away")
+
+// run walks the plan. A nil error means that the answer went out whole.
+func (c *Call) run(ctx context.Context, yield yieldFunc) error {
+	plan, err := c.g.plan.Plan(ctx, c.query())
+	if err != nil {
+		return err
+	}
+	c.steps = plan.Steps
+	limits := c.g.limits("")
+	var largest int64 // context of the largest candidate that found the prompt too long
+	tooLong := false
+	for _, cand := range plan.Candidates {
+		if tooLong && cand.Facts.Context <= largest {
+			c.steps = append(c.steps, cand.Provider+": skipped, its context is not larger")
+			continue
+		}
+		err := c.candidate(ctx, cand, limits.Attempts, yield)
+		if err == nil || errors.Is(err, errStopped) {
+			return err
+		}
+		e := apierror.From(err)
+		if c.Route().Attempts > 0 && c.committed() {
+			return e
+		}
+		switch apierror.PolicyOf(e.Kind).NextProvider {
+		case apierror.Never:
+			return e
+		case apierror.IfLarger:
+			tooLong, largest = true, max(largest, cand.Facts.Context)
+		}
+		if c.Route().Attempts >= limits.Attempts {
+			break
+		}
+	}
+	return c.verdict()
+}
+
+func (c *Call) committed() bool { return !c.first.IsZero() }
+
+func (c *Call) query() route.Query {
+	return route.Query{
+		PathProvider: c.caller.PathProvider, HeaderProvider: c.caller.HeaderProvider,
+		Model: c.req.ModelAsked, Format: c.req.Format, Needs: needsOf(c.req),
+	}
+}
+
+// needsOf tells what a provider must be able to do. A conversation that was not read yet tells little; the plan then
+// goes by the model's name alone, and reads it before a fallback.
+func needsOf(req *canon.Request) route.Needs {
+	n := route.Needs{Tools: len(req.Tools) > 0}
+	for i := range req.Messages {
+		for j := range req.Messages[i].Parts {
+			p := &req.Messages[i].Parts[j]
+			n.Images = n.Images || p.Type == canon.PartImage
+			n.Documents = n.Documents || p.Type == canon.PartDocument
+		}
+	}
+	return n
+}
+
+// candidate tries the accounts of one provider and model.
+func (c *Call) candidate(ctx context.Context, cand route.Candidate, attempts int, yield yieldFunc) error {
+	req, err := c.prepare(cand)
+	if err != nil {
+		return err
+	}
+	policy := c.g.policy(cand.Provider)
+	skip := map[string]struct{}{}
+	limit := c.g.limits(cand.Provider).Accounts
+	var last error
+	for tried := 0; tried < limit && c.Route().Attempts < attempts; tried++ {
+		lease, err := c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Conversation: c.req.Conversation, Skip: skip})
+		if err != nil {
+			if last == nil {
+				c.fail(cand, nil, apierror.From(err))
+				last = err
+			} else if apierror.KindOf(err) != apierror.NoAccount {
+				return err
+			}
+			return last
+		}
+		skip[lease.AccountID()] = struct{}{}
+		if last = c.account(ctx, cand, lease, req, policy, attempts, yield); last == nil || errors.Is(last, errStopped) || c.committed() {
+			return last
+		}
+		switch apierror.PolicyOf(apierror.KindOf(last)).NextAccount {
+		case apierror.Never:
+			return last
+		case apierror.OneMore:
+			limit = min(limit, tried+2)
+		}
+	}
+	return last
+}
+
+// prepare makes the request of one candidate. The conversation is read only if the candidate speaks another format.
+func (c *Call) prepare(cand route.Candidate) (*canon.Request, error) {
+	force := cand.Reasoning != nil
+	if cand.Wire != c.req.Format || force || c.req.Op == "completions" {
+		if err := c.req.Expand(); err != nil {
+			return nil, err
+		}
+	}
+	req := *c.req
+	req.Model, req.Facts = cand.Model, cand.Facts
+	if force {
+		req.Reasoning = *cand.Reasoning
+		req.Body = canon.Object{} // what the client wrote about reasoning no longer holds
+	}
+	if cand.Wire != c.req.Format {
+		c.g.opaque.restore(&req)
+	}
+	return &req, nil
+}
+
+// account tries one account, and once more where the table says so. The lease goes back in every case.
+func (c *Call) account(ctx context.Context, cand route.Candidate, lease *account.Lease, req *canon.Request, policy provider.Policy, attempts int, yield yieldFunc) (err error) {
+	defer func() { lease.Release(blame(err)) }()
+	repeats := 1
+	if policy.Repeats != 0 {
+		repeats = min(max(policy.Repeats, 0), 3)
+	}
+	for n := 0; ; n++ {
+		err = c.attempt(ctx, cand, lease, req, policy, yield)
+		if err == nil || errors.Is(err, errStopped) || c.committed() || n >= repeats || c.Route().Attempts >= attempts {
+			return err
+		}
+		pause, again := again(apierror.From(err), policy)
+		if !again {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// blame is what an account hears of an attempt's end: nothing when the reader went away, for that is nobody's fault.
+func blame(err error) error {
+	if errors.Is(err, errStopped) {
+		return apierror.New(apierror.Canceled, "the client went away")
+	}
+	return err
+}
+
+// again says whether the same account is tried once more, and after which pause.
+func again(e *apierror.Error, policy provider.Policy) (time.Duration, bool) {
+	switch apierror.PolicyOf(e.Kind).Same {
+	case apierror.RepeatOnce:
+		return 200*time.Millisecond + time.Duration(rand.Int64N(int64(600*time.Millisecond))), true
+	case apierror.RepeatIfShort:
+		return e.RetryAfter, e.RetryAfter > 0 && e.RetryAfter <= policy.ShortWait
+	default:
+		return 0, false // RepeatFresh needs a login that can be refreshed: the token source reports it
+	}
+}
+
+// attempt sends the request once. Events are held back until content comes; then it is committed and everything passes.
+func (c *Call) attempt(ctx context.Context, cand route.Candidate, lease *account.Lease, req *canon.Request, policy provider.Policy, yield yieldFunc) (err error) {
+	begun := time.Now()
+	c.setRoute(func(r *Route) {
+		r.Provider, r.AccountID, r.Account, r.Model, r.Attempts, r.Dropped = cand.Provider, lease.AccountID(), lease.Label(), cand.Model, r.Attempts+1, nil
+	})
+	defer func() {
+		if err != nil && !errors.Is(err, errStopped) {
+			err = c.explain(ctx, cand, lease, err)
+		}
+		c.trace = append(c.trace, traceOf(cand, lease, begun, err))
+	}()
+	actx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	first := time.AfterFunc(c.firstLimit(cand.Provider, policy), func() { cancel(errFirst) })
+	defer first.Stop()
+	if total := c.g.limits(cand.Provider).Total; total > 0 {
+		t := time.AfterFunc(total, func() { cancel(errTotal) })
+		defer t.Stop()
+	}
+	a := &answer{call: c, yield: yield, keep: c.req.Format != cand.Wire}
+	for ev, serr := range lease.Upstream().Stream(actx, req) {
+		if serr != nil {
+			return limitHit(actx, serr, c.firstLimit(cand.Provider, policy), c.g.limits(cand.Provider).Total)
+		}
+		if ev.Kind != canon.KindPing && ev.Kind != canon.KindFrame {
+			first.Stop()
+		}
+		if err := a.event(ev); err != nil {
+			return err
+		}
+	}
+	if !a.done {
+		return limitHit(actx, apierror.New(apierror.Truncated, "%s closed the stream early", cand.Provider), c.firstLimit(cand.Provider, policy), 0)
+	}
+	a.remember(c.g.opaque)
+	return nil
+}
+
+func (c *Call) firstLimit(providerID string, policy provider.Policy) time.Duration {
+	l := c.g.limits(providerID)
+	d := l.FirstEvent
+	if policy.FirstEvent > 0 {
+		d = max(d, policy.FirstEvent)
+	}
+	if !c.req.Stream {
+		d = max(d, l.Whole)
+	}
+	return d
+}
+
+var (
+	errFirst = errors.New("no first event in time")
+	errTotal = errors.New("the answer took too long")
+)
+
+// limitHit names the time limit that ended an attempt, where one did.
+func limitHit(ctx context.Context, err error, first, total time.Duration) error {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errFirst):
+		return &apierror.Error{Kind: apierror.Timeout, Msg: "no answer began within " + first.String() + " (time limit first_event)", Err: err}
+	case errors.Is(cause, errTotal):
+		return &apierror.Error{Kind: apierror.Timeout, Msg: "the answer took longer than " + total.String() + " (time limit total)", Err: err}
+	case errors.Is(cause, ErrShutdown):
+		return ErrShutdown
+	case ctx.Err() != nil:
+		return &apierror.Error{Kind: apierror.Canceled, Msg: "the client went away", Err: err}
+	default:
+		return err
+	}
+}
+
+// explain completes an error with where it happened and notes it for the verdict.
+func (c *Call) explain(ctx context.Context, cand route.Candidate, lease *account.Lease, err error) error {
+	e := *apierror.From(err)
+	if e.Provider == "" {
+		e.Provider = cand.Provider
+	}
+	e.AccountID = lease.AccountID()
+	if ctx.Err() != nil && e.Kind != apierror.Shutdown {
+		e.Kind = apierror.Canceled
+	}
+	c.fail(cand, lease, &e)
+	return &e
+}
+
+func traceOf(cand route.Candidate, lease *account.Lease, begun time.Time, err error) record.Attempt {
+	a := record.Attempt{Provider: cand.Provider, Account: lease.AccountID(), Label: lease.Label(), Model: cand.Model, MS: time.Since(begun).Milliseconds()}
+	switch {
+	case err == nil:
+	case errors.Is(err, errStopped):
+		a.Kind = apierror.Canceled.String()
+	default:
+		e := apierror.From(err)
+		a.Kind, a.Message = e.Kind.String(), e.Msg
+	}
+	return a
+}

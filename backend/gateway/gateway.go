@@ -1,0 +1,132 @@
+// Package gateway owns the attempt loop: it takes a client's request through its plan, account by account, until one
+// answers, and hands the answer on as one stream. It owns no account, no route and no wire format.
+//
+// Nothing is retried once content has gone to the client. What a failure does next stands in the table of package
+// apierror and nowhere else.
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"patchbay/backend/account"
+	"patchbay/backend/canon"
+	"patchbay/backend/provider"
+	"patchbay/backend/record"
+	"patchbay/backend/route"
+)
+
+// Limits bound the work for one request.
+type Limits struct {
+	Attempts   int           // in all
+	Accounts   int           // per candidate
+	FirstEvent time.Duration // until the upstream's first sign of life; 0 = the default
+	Whole      time.Duration // the same for a client that wants no stream: the answer comes in one piece
+	Total      time.Duration // of one attempt; 0 = none
+}
+
+// Default limits.
+const (
+	DefaultAttempts   = 8
+	DefaultAccounts   = 4
+	DefaultFirstEvent = 120 * time.Second
+	DefaultWhole      = 600 * time.Second // the official SDKs wait ten minutes
+)
+
+// Planner decides where a request may go.
+type Planner interface {
+	Plan(ctx context.Context, q route.Query) (route.Plan, error)
+}
+
+// Accounts hands out accounts.
+type Accounts interface {
+	Acquire(ctx context.Context, q account.Query) (*account.Lease, error)
+}
+
+// Log takes requests: Begin counts one as running, the returned function ends it with its row.
+type Log interface {
+	Begin() (end func(record.Row))
+}
+
+// Gateway answers requests. It is safe for concurrent use.
+type Gateway struct {
+	plan     Planner
+	accounts Accounts
+	record   Log
+	limits   func(providerID string) Limits
+	policy   func(providerID string) provider.Policy
+	log      *slog.Logger
+	opaque   *opaqueStore
+}
+
+// Options are what a Gateway needs.
+type Options struct {
+	Planner  Planner
+	Accounts Accounts
+	Log      Log
+	// Limits and Policy return what holds for a provider now; they may change at run time.
+	Limits func(providerID string) Limits
+	Policy func(providerID string) provider.Policy
+	Logger *slog.Logger
+}
+
+// New returns a Gateway.
+func New(o Options) *Gateway {
+	return &Gateway{plan: o.Planner, accounts: o.Accounts, record: o.Log, limits: o.Limits, policy: o.Policy, log: o.Logger, opaque: newOpaqueStore()}
+}
+
+// Caller says who asks and how.
+type Caller struct {
+	RequestID      string
+	KeyID, KeyName string // of the client key
+	PathProvider   string // from the path, "" if it named none
+	HeaderProvider string // from a header
+}
+
+// Route tells which way a request takes: what stands in the headers of the answer.
+type Route struct {
+	Provider, Account, Model string // Account is its label
+	AccountID                string
+	Attempts                 int
+	Dropped                  []canon.Warning
+}
+
+// Call is one request of a client on its way.
+type Call struct {
+	g      *Gateway
+	req    *canon.Request
+	caller Caller
+	begun  time.Time
+	end    func(record.Row)
+
+	mu    sync.Mutex // guards route
+	route Route
+
+	trace    []record.Attempt
+	failures []failure
+	steps    []string
+	usage    canon.Usage
+	finish   canon.Finish
+	first    time.Time // when the first content came
+	outBytes int64     // of visible output, for an estimate where no usage comes
+}
+
+// Call prepares a request. Nothing is sent before its Stream is read.
+func (g *Gateway) Call(req *canon.Request, caller Caller) *Call {
+	return &Call{g: g, req: req, caller: caller, begun: time.Now(), usage: canon.UnknownUsage()}
+}
+
+// Route returns the way taken so far. It may be called from any goroutine.
+func (c *Call) Route() Route {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.route
+}
+
+func (c *Call) setRoute(f func(*Route)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(&c.route)
+}

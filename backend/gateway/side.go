@@ -1,0 +1,142 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"patchbay/backend/account"
+	"patchbay/backend/apierror"
+	"patchbay/backend/canon"
+	"patchbay/backend/provider"
+	"patchbay/backend/route"
+	"patchbay/backend/wire"
+)
+
+// CountTokens counts the tokens of a request: by the upstream if the first candidate can, else by an estimate. It fails
+// only if the request itself cannot be read or routed by its own fault.
+func (g *Gateway) CountTokens(ctx context.Context, req *canon.Request, caller Caller) (int64, error) {
+	c := g.Call(req, caller)
+	if n, ok := c.countUpstream(ctx); ok {
+		return n, nil
+	}
+	if err := req.Expand(); err != nil {
+		return 0, err
+	}
+	return wire.EstimateTokens(req), nil
+}
+
+const countLimit = 30 * time.Second
+
+func (c *Call) countUpstream(ctx context.Context) (int64, bool) {
+	plan, err := c.g.plan.Plan(ctx, c.query())
+	if err != nil || len(plan.Candidates) == 0 {
+		return 0, false
+	}
+	cand := plan.Candidates[0]
+	if cand.Wire != c.req.Format {
+		return 0, false // another family counts other tokens; an estimate is as good
+	}
+	req, err := c.prepare(cand)
+	if err != nil {
+		return 0, false
+	}
+	lease, err := c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Conversation: c.req.Conversation})
+	if err != nil {
+		return 0, false
+	}
+	defer lease.Release(apierror.New(apierror.Canceled, "a count says nothing about health"))
+	counter, ok := lease.Upstream().(provider.TokenCounter)
+	if !ok {
+		return 0, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, countLimit)
+	defer cancel()
+	n, err := counter.CountTokens(ctx, req)
+	if err != nil || n <= 0 {
+		return 0, false
+	}
+	c.setRoute(func(r *Route) {
+		r.Provider, r.AccountID, r.Account, r.Model, r.Attempts = cand.Provider, lease.AccountID(), lease.Label(), cand.Model, 1
+	})
+	return n, true
+}
+
+// Embed makes embeddings, by the same loop as answers: account after account, candidate after candidate.
+func (g *Gateway) Embed(ctx context.Context, req *canon.Embed, caller Caller) (*canon.Embeddings, Route, error) {
+	c := g.Call(&canon.Request{Format: req.Format, Op: "embeddings", ModelAsked: req.ModelAsked}, caller)
+	c.end = g.record.Begin()
+	out, err := c.embed(ctx, req)
+	c.finishRow(ctx, err)
+	return out, c.Route(), err
+}
+
+func (c *Call) embed(ctx context.Context, req *canon.Embed) (*canon.Embeddings, error) {
+	plan, err := c.g.plan.Plan(ctx, c.query())
+	if err != nil {
+		return nil, err
+	}
+	c.steps = plan.Steps
+	for _, cand := range plan.Candidates {
+		out, err := c.embedCandidate(ctx, cand, req)
+		if err == nil {
+			return out, nil
+		}
+		if apierror.PolicyOf(apierror.KindOf(err)).NextProvider == apierror.Never {
+			return nil, err
+		}
+	}
+	return nil, c.verdict()
+}
+
+func (c *Call) embedCandidate(ctx context.Context, cand route.Candidate, req *canon.Embed) (*canon.Embeddings, error) {
+	skip := map[string]struct{}{}
+	var last error
+	for range c.g.limits(cand.Provider).Accounts {
+		lease, err := c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Skip: skip})
+		if err != nil {
+			if last == nil {
+				c.fail(cand, nil, apierror.From(err))
+				last = err
+			}
+			return nil, last
+		}
+		skip[lease.AccountID()] = struct{}{}
+		out, err := c.embedOnce(ctx, cand, lease, req)
+		if err == nil {
+			return out, nil
+		}
+		last = err
+		if apierror.PolicyOf(apierror.KindOf(err)).NextAccount == apierror.Never {
+			return nil, err
+		}
+	}
+	return nil, last
+}
+
+func (c *Call) embedOnce(ctx context.Context, cand route.Candidate, lease *account.Lease, req *canon.Embed) (out *canon.Embeddings, err error) {
+	begun := time.Now()
+	defer func() {
+		if err != nil {
+			err = c.explain(ctx, cand, lease, err)
+		}
+		c.trace = append(c.trace, traceOf(cand, lease, begun, err))
+		lease.Release(err)
+	}()
+	c.setRoute(func(r *Route) {
+		r.Provider, r.AccountID, r.Account, r.Model, r.Attempts = cand.Provider, lease.AccountID(), lease.Label(), cand.Model, r.Attempts+1
+	})
+	embedder, ok := lease.Upstream().(provider.Embedder)
+	if !ok {
+		return nil, &apierror.Error{Kind: apierror.ModelNotFound, Msg: cand.Provider + " has no embeddings; ask for a model of a provider that has", Provider: cand.Provider}
+	}
+	own := *req
+	own.Model = cand.Model
+	if out, err = embedder.Embed(ctx, &own); err != nil {
+		return nil, err
+	}
+	if out.Usage != nil {
+		c.usage.Merge(*out.Usage)
+	}
+	c.first = time.Now()
+	return out, nil
+}

@@ -1,0 +1,259 @@
+package server
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"patchbay/backend/apierror"
+	"patchbay/backend/canon"
+	"patchbay/backend/gateway"
+	"patchbay/backend/wire"
+)
+
+// answer serves a request for a model's answer in any format: read, decode, ask the gateway, render.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, c wire.Codec, op wire.Op) {
+	req, err := s.decode(w, r, c, op)
+	if err != nil {
+		s.fail(w, r, c, err)
+		return
+	}
+	s.inFlight.Add(1)
+	defer s.inFlight.Add(-1)
+	calls, stream := s.calls(r, c, req)
+	if req.Stream {
+		s.stream(w, r, c, req, calls, stream)
+		return
+	}
+	resp, err := canon.Collect(stream)
+	routeHeaders(w.Header(), calls[0].Route())
+	if err != nil {
+		s.fail(w, r, c, err)
+		return
+	}
+	body, err := c.AppendResponse(nil, req, resp)
+	if err != nil {
+		s.fail(w, r, c, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, body)
+}
+
+// calls starts a call per prompt, one for all but legacy completions, and joins their answers.
+func (s *Server) calls(r *http.Request, c wire.Codec, req *canon.Request) ([]*gateway.Call, canon.Stream) {
+	reqs := []*canon.Request{req}
+	if sp, ok := c.(wire.Splitter); ok {
+		reqs = sp.Split(req)
+	}
+	calls := make([]*gateway.Call, len(reqs))
+	streams := make([]canon.Stream, len(reqs))
+	for i, one := range reqs {
+		caller := callerOf(r)
+		if i > 0 {
+			caller.RequestID += "-" + strconv.Itoa(i)
+		}
+		calls[i] = s.o.Gateway.Call(one, caller)
+		streams[i] = calls[i].Stream(r.Context())
+	}
+	each := 1
+	if n := req.Sampling.N; n != nil {
+		each = int(*n)
+	}
+	return calls, canon.Concat(each, streams...)
+}
+
+// stream sends a streamed answer.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, c wire.Codec, req *canon.Request, calls []*gateway.Call, stream canon.Stream) {
+	out := wire.NewWriter(w, c.NewRenderer(req), s.o.Settings().KeepAlive, func(h http.Header) { routeHeaders(h, calls[0].Route()) })
+	defer out.Close()
+	defer func() { // after a panic the stream still gets its end
+		if p := recover(); p != nil {
+			if !out.Fail(apierror.New(apierror.Internal, "Patchbay failed; its log says more")) {
+				panic(p)
+			}
+			s.logPanic(r, p)
+		}
+	}()
+	for ev, err := range stream {
+		if err != nil {
+			if e := apierror.From(err); !out.Fail(e) {
+				routeHeaders(w.Header(), calls[0].Route())
+				s.fail(w, r, c, e)
+			}
+			return
+		}
+		if out.Event(ev) != nil {
+			return // the client is gone; leaving the loop stops the upstream
+		}
+	}
+}
+
+func (s *Server) decode(w http.ResponseWriter, r *http.Request, c wire.Codec, op wire.Op) (*canon.Request, error) {
+	body, err := readBody(w, r, s.o.Settings().BodyLimit)
+	if err != nil {
+		return nil, err
+	}
+	req, err := c.Decode(op, r, body)
+	if err != nil {
+		return nil, err
+	}
+	if req.Conversation == "" {
+		sum := sha256.Sum256([]byte(callerOf(r).KeyID + "\n" + req.Seed))
+		req.Conversation = hex.EncodeToString(sum[:16])
+	}
+	return req, nil
+}
+
+func (s *Server) count(w http.ResponseWriter, r *http.Request, c wire.Codec, op wire.Op) {
+	req, err := s.decode(w, r, c, op)
+	if err != nil {
+		s.fail(w, r, c, err)
+		return
+	}
+	n, err := s.o.Gateway.CountTokens(r.Context(), req, callerOf(r))
+	if err != nil {
+		s.fail(w, r, c, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, c.(wire.CountCodec).AppendCount(nil, n))
+}
+
+func (s *Server) embed(w http.ResponseWriter, r *http.Request, c wire.Codec, op wire.Op) {
+	body, err := readBody(w, r, s.o.Settings().BodyLimit)
+	if err != nil {
+		s.fail(w, r, c, err)
+		return
+	}
+	ec := c.(wire.EmbedCodec)
+	req, err := ec.DecodeEmbed(op, r, body)
+	if err != nil {
+		s.fail(w, r, c, err)
+		return
+	}
+	s.inFlight.Add(1)
+	defer s.inFlight.Add(-1)
+	resp, route, err := s.o.Gateway.Embed(r.Context(), req, callerOf(r))
+	routeHeaders(w.Header(), route)
+	if err != nil {
+		s.fail(w, r, c, err)
+		return
+	}
+	out, err := ec.AppendEmbed(nil, req, resp)
+	if err != nil {
+		s.fail(w, r, c, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
+func (s *Server) models(w http.ResponseWriter, r *http.Request, c wire.Codec) {
+	list, err := s.o.Models.Models(r.Context(), callerOf(r).PathProvider)
+	if err != nil {
+		s.fail(w, r, c, err)
+		return
+	}
+	body, err := c.AppendModels(nil, r, list)
+	if err != nil {
+		s.fail(w, r, c, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, body)
+}
+
+func (s *Server) model(w http.ResponseWriter, r *http.Request, c wire.Codec) {
+	list, err := s.o.Models.Models(r.Context(), callerOf(r).PathProvider)
+	if err != nil {
+		s.fail(w, r, c, err)
+		return
+	}
+	id := r.PathValue("id")
+	for _, m := range list {
+		if m.ID == id {
+			body, err := c.AppendModel(nil, r, m)
+			if err != nil {
+				s.fail(w, r, c, err)
+				return
+			}
+			writeJSON(w, http.StatusOK, body)
+			return
+		}
+	}
+	e := apierror.New(apierror.ModelNotFound, "the model %q does not exist here; GET /v1/models lists those that do", id)
+	e.Param = "model"
+	s.fail(w, r, c, e)
+}
+
+// fail answers with an error in the format's own shape. The client's own end is only logged.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, c wire.Codec, err error) {
+	e := apierror.From(err)
+	if e.Kind == apierror.Internal {
+		s.o.Logger.Error("Request failed inside Patchbay", "req", callerOf(r).RequestID, "err", e.Err)
+	}
+	status, header, body := c.Error(e, callerOf(r).RequestID)
+	h := w.Header()
+	for k, v := range header {
+		h[k] = v
+	}
+	if e.RetryAfter > 0 && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", retryAfter(e.RetryAfter))
+	}
+	if e.NoRetry || e.Row() == apierror.RowQuota {
+		h.Set("X-Should-Retry", "false")
+	}
+	if e.Kind == apierror.BodyTooLarge {
+		h.Set("Connection", "close")
+	}
+	writeJSON(w, status, body)
+}
+
+// retryAfter is in whole seconds, rounded up: a client that waits less is refused again.
+func retryAfter(d time.Duration) string {
+	return strconv.FormatInt(int64(math.Ceil(d.Seconds())), 10)
+}
+
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "application/json")
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client may be gone; nobody is left to tell
+}
+
+// routeHeaders names the way an answer came. Values hold no secret.
+func routeHeaders(h http.Header, rt gateway.Route) {
+	if rt.Attempts == 0 {
+		return
+	}
+	h.Set("X-Patchbay-Provider", rt.Provider)
+	h.Set("X-Patchbay-Account", headerText(rt.Account))
+	h.Set("X-Patchbay-Model", headerText(rt.Model))
+	h.Set("X-Patchbay-Attempts", strconv.Itoa(rt.Attempts))
+	if len(rt.Dropped) == 0 {
+		return
+	}
+	var names []string
+	seen := map[string]bool{}
+	for _, d := range rt.Dropped {
+		if !seen[d.Field] {
+			seen[d.Field] = true
+			names = append(names, d.Field)
+		}
+	}
+	h.Set("X-Patchbay-Dropped", headerText(strings.Join(names, ",")))
+}
+
+// headerText replaces what a header must not hold.
+func headerText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, s)
+}

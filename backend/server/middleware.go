@@ -1,0 +1,219 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"patchbay/backend/apierror"
+	"patchbay/backend/gateway"
+	"patchbay/backend/route"
+	"patchbay/backend/wire"
+)
+
+type callerKey struct{}
+
+// callerOf returns who asks; middleware has put it there.
+func callerOf(r *http.Request) gateway.Caller {
+	c, _ := r.Context().Value(callerKey{}).(*gateway.Caller)
+	if c == nil {
+		return gateway.Caller{}
+	}
+	return *c
+}
+
+// ServeHTTP guards, cleans the path and hands over to an endpoint.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	caller := &gateway.Caller{RequestID: requestID(), HeaderProvider: headerProvider(r)}
+	h := w.Header()
+	h.Set("X-Patchbay-Request-Id", caller.RequestID)
+	h.Set("X-Request-Id", caller.RequestID)
+	h.Set("Request-Id", caller.RequestID)
+	r = r.WithContext(context.WithValue(r.Context(), callerKey{}, caller))
+	defer s.recoverPanic(w, r)
+
+	guard := s.o.Settings().Guard
+	if !guard.hostAllowed(r.Host) {
+		http.Error(w, "this host name is not known to Patchbay; add it to server.allowed_hosts if it should be", http.StatusForbidden)
+		return
+	}
+	if guard.cors(w, r) {
+		return
+	}
+	s.dispatch(w, r, caller)
+}
+
+// headerProvider reads the header that names a provider; the second one is AIClient-2-API's.
+func headerProvider(r *http.Request) string {
+	if p := r.Header.Get("X-Patchbay-Provider"); p != "" {
+		return p
+	}
+	return r.Header.Get("Model-Provider")
+}
+
+func requestID() string {
+	var b [12]byte
+	rand.Read(b[:]) // crypto/rand: never fails
+	return "req_" + hex.EncodeToString(b[:])
+}
+
+// dispatch finds the endpoint. Provider segments are resolved before keys are asked for, so that HEAD / and HEAD
+// /{provider} answer Claude Code's first call, which has no key.
+func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, caller *gateway.Caller) {
+	path := cleanPath(r.URL.EscapedPath())
+	first, rest := splitProvider(path)
+	if !ownSegments[first] {
+		id, kind := s.o.Models.ResolvePath(first)
+		switch kind {
+		case route.PathDeclined:
+			s.fail(w, r, s.codecFor(r, rest), apierror.New(apierror.Unsupported, "%s is not supported by Patchbay; use one of the providers that GET /v1/models lists", first))
+			return
+		case route.PathUnknown:
+			s.notFound(w, r, path)
+			return
+		}
+		caller.PathProvider = id
+		path = rest
+	}
+	setPath(r, path)
+	if path == "/" {
+		s.root(w, r)
+		return
+	}
+	if !s.admitted(r, path, caller) {
+		e := apierror.New(apierror.ClientUnauthorized, "no valid client key: send a key that `patchbay keys` lists as a bearer token, x-api-key or x-goog-api-key")
+		s.fail(w, r, s.codecFor(r, path), e)
+		return
+	}
+	if _, pattern := s.mux.Handler(r); pattern == "" {
+		s.unmatched(w, r, path)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// ownSegments are first segments that are never a provider.
+var ownSegments = map[string]bool{"": true, "v1": true, "v1beta": true, "health": true, "metrics": true, "api": true, "ui": true}
+
+func setPath(r *http.Request, escaped string) {
+	r.URL.RawPath = escaped
+	if p, err := url.PathUnescape(escaped); err == nil {
+		r.URL.Path = p
+	} else {
+		r.URL.Path = escaped
+	}
+}
+
+// admitted checks the client key where one is needed.
+func (s *Server) admitted(r *http.Request, path string, caller *gateway.Caller) bool {
+	key, ok := s.o.Keys.Check(presentedKey(r))
+	if ok {
+		caller.KeyID, caller.KeyName = key.ID, key.Name
+		return true
+	}
+	return path == "/health" || path == "/metrics" && fromLoopback(r)
+}
+
+// root answers GET and HEAD of / and of a provider's own root.
+func (s *Server) root(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		s.notFound(w, r, "/")
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodGet {
+		_, _ = w.Write([]byte("Patchbay is running\n")) // the client may be gone
+	}
+}
+
+// unmatched answers a path that exists under another method, or not at all.
+func (s *Server) unmatched(w http.ResponseWriter, r *http.Request, path string) {
+	var allowed []string
+	for _, m := range []string{http.MethodGet, http.MethodPost} {
+		probe := r.Clone(r.Context())
+		probe.Method = m
+		if _, pattern := s.mux.Handler(probe); pattern != "" {
+			allowed = append(allowed, m)
+		}
+	}
+	if len(allowed) == 0 {
+		s.notFound(w, r, path)
+		return
+	}
+	c := s.codecFor(r, path)
+	_, _, body := c.Error(apierror.New(apierror.RouteNotFound, "%s does not take %s; use %s", path, r.Method, strings.Join(allowed, " or ")), callerOf(r).RequestID)
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	writeJSON(w, http.StatusMethodNotAllowed, body)
+}
+
+// notFound names the base URLs that are right: a wrong one is the most common mistake of all.
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request, path string) {
+	base := "http://" + r.Host
+	s.fail(w, r, s.codecFor(r, path), apierror.New(apierror.RouteNotFound,
+		"there is nothing at %s. Base URLs: %s/v1 for OpenAI clients, %s for Anthropic clients; %s/PROVIDER/v1 for one provider", path, base, base, base))
+}
+
+// codecFor guesses the format a request speaks, for errors before an endpoint was found.
+func (s *Server) codecFor(r *http.Request, path string) wire.Codec {
+	name := s.o.Codecs[0].Name()
+	switch {
+	case r.Header.Get("Anthropic-Version") != "" || strings.HasPrefix(path, "/v1/messages"):
+		name = "anthropic"
+	case strings.HasPrefix(path, "/v1beta/"):
+		name = "gemini"
+	case strings.HasPrefix(path, "/api/"), strings.HasPrefix(path, "/ollama/"):
+		name = "ollama"
+	}
+	for _, c := range s.o.Codecs {
+		if c.Name() == name {
+			return c
+		}
+	}
+	return s.o.Codecs[0]
+}
+
+// recoverPanic keeps the process up. What was sent stays sent: a stream has ended itself by then.
+func (s *Server) recoverPanic(w http.ResponseWriter, r *http.Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	s.logPanic(r, p)
+	s.fail(w, r, s.codecFor(r, r.URL.Path), apierror.New(apierror.Internal, "Patchbay failed; its log says more"))
+}
+
+func (s *Server) logPanic(r *http.Request, p any) {
+	s.o.Logger.Error("A request handler crashed", "req", callerOf(r).RequestID, "panic", p, "stack", string(debug.Stack()))
+}
+
+func (s *Server) health(w http.ResponseWriter, r *http.Request) {
+	h := s.o.Health()
+	if callerOf(r).KeyID == "" {
+		h.Reasons = nil
+	}
+	body, err := json.Marshal(h)
+	if err != nil {
+		s.fail(w, r, s.o.Codecs[0], err)
+		return
+	}
+	status := http.StatusOK
+	if h.Status == HealthDown {
+		status = http.StatusServiceUnavailable
+	}
+	writeJSON(w, status, body)
+}
+
+func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	writeJSON(w, http.StatusOK, s.o.Metrics(nil))
+}

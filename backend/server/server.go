@@ -1,0 +1,176 @@
+// Package server is the front door: it listens, keeps strangers out, and serves every wire format through one generic
+// handler. It knows no provider and no format; formats come as a list of codecs.
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"patchbay/backend/apierror"
+	"patchbay/backend/canon"
+	"patchbay/backend/clientkey"
+	"patchbay/backend/gateway"
+	"patchbay/backend/record"
+	"patchbay/backend/route"
+	"patchbay/backend/wire"
+)
+
+// Keys checks client keys.
+type Keys interface {
+	Check(presented string) (clientkey.Key, bool)
+}
+
+// Catalogue knows providers by path segment and lists models.
+type Catalogue interface {
+	ResolvePath(segment string) (id string, kind route.PathKind)
+	Models(ctx context.Context, provider string) ([]canon.Model, error)
+}
+
+// Settings are what may change while the server runs.
+type Settings struct {
+	Guard     Guard
+	BodyLimit int64
+	KeepAlive time.Duration
+}
+
+// Options are what a Server needs.
+type Options struct {
+	Codecs   []wire.Codec // the first one words errors of paths that belong to no format
+	Gateway  *gateway.Gateway
+	Keys     Keys
+	Models   Catalogue
+	Log      *record.Log
+	Settings func() Settings
+	Health   func() Health
+	Metrics  func(dst []byte) []byte
+	Logger   *slog.Logger
+}
+
+// Health is what /health says.
+type Health struct {
+	Status  string   `json:"status"` // ok, degraded or down
+	Reasons []string `json:"reasons,omitempty"`
+	Version string   `json:"version"`
+}
+
+// Values of Health.Status.
+const (
+	HealthOK       = "ok"
+	HealthDegraded = "degraded"
+	HealthDown     = "down"
+)
+
+// Server serves the model endpoints.
+type Server struct {
+	o        Options
+	mux      *http.ServeMux
+	http     *http.Server
+	inFlight atomic.Int64
+	stop     context.CancelCauseFunc
+}
+
+// New returns a Server; Serve starts it.
+func New(o Options) *Server {
+	s := &Server{o: o, mux: http.NewServeMux()}
+	s.routes()
+	base, stop := context.WithCancelCause(context.Background())
+	s.stop = stop
+	s.http = &http.Server{
+		Handler:           s,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// Serve answers on l until Shutdown.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// endGrace is how long streams have to write their error event after they were told to end.
+const endGrace = 3 * time.Second
+
+// Shutdown stops taking requests, lets streams run for grace, then ends them with their protocol's error event.
+func (s *Server) Shutdown(grace time.Duration) error {
+	timer := time.AfterFunc(grace, func() { s.stop(gateway.ErrShutdown) })
+	defer timer.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), grace+endGrace)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	s.stop(gateway.ErrShutdown)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return s.http.Close()
+	}
+	return err
+}
+
+// InFlight returns how many requests are being answered now.
+func (s *Server) InFlight() int64 { return s.inFlight.Load() }
+
+// routes registers the endpoints of all codecs. A pattern that several codecs have goes to the one that claims the
+// request, else to the first.
+func (s *Server) routes() {
+	type owner struct {
+		codec wire.Codec
+		route wire.Route
+	}
+	byPattern := map[string][]owner{}
+	var order []string
+	for _, c := range s.o.Codecs {
+		for _, r := range c.Routes() {
+			if len(byPattern[r.Pattern]) == 0 {
+				order = append(order, r.Pattern)
+			}
+			byPattern[r.Pattern] = append(byPattern[r.Pattern], owner{c, r})
+		}
+	}
+	for _, pattern := range order {
+		owners := byPattern[pattern]
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			o := owners[0]
+			for _, other := range owners {
+				if cl, ok := other.codec.(wire.Claimer); ok && cl.Claims(r) {
+					o = other
+					break
+				}
+			}
+			s.serve(w, r, o.codec, o.route)
+		})
+	}
+	s.mux.HandleFunc("GET /health", s.health)
+	s.mux.HandleFunc("GET /metrics", s.metrics)
+}
+
+// serve runs the handler of an endpoint's class.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, c wire.Codec, rt wire.Route) {
+	if router, ok := c.(wire.Router); ok && rt.Class == wire.ClassByRequest {
+		rt.Op, rt.Class = router.Route(r)
+	}
+	switch rt.Class {
+	case wire.ClassAnswer:
+		s.answer(w, r, c, rt.Op)
+	case wire.ClassCount:
+		s.count(w, r, c, rt.Op)
+	case wire.ClassEmbed:
+		s.embed(w, r, c, rt.Op)
+	case wire.ClassModels:
+		s.models(w, r, c)
+	case wire.ClassModel:
+		s.model(w, r, c)
+	default:
+		e := apierror.New(apierror.RouteNotFound, "Patchbay does not serve %s", r.URL.Path)
+		e.Code = "unsupported_endpoint"
+		s.fail(w, r, c, e)
+	}
+}
