@@ -13,6 +13,15 @@ import (
 	"strings"
 )
 
+// PickSource returns where the key of the vault beside a database is kept: the environment if PATCHBAY_VAULT_KEY is set,
+// else the file vault.key in dir, the folder of the database. getenv is os.Getenv.
+func PickSource(getenv func(string) string, dir string) KeySource {
+	if text := getenv("PATCHBAY_VAULT_KEY"); text != "" {
+		return EnvKey{Text: New(text)}
+	}
+	return FileKey{Path: filepath.Join(dir, "vault.key")}
+}
+
 // EnvKey is a key given by the environment variable PATCHBAY_VAULT_KEY: base64 or hex of 32 bytes.
 type EnvKey struct{ Text Value }
 

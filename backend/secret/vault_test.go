@@ -190,6 +190,16 @@ func TestKeyTextForms(t *testing.T) {
 	}
 }
 
+func TestEnvironmentWinsOverTheFile(t *testing.T) {
+	env := map[string]string{}
+	getenv := func(name string) string { return env[name] }
+	diff(t, secret.KeySource(secret.FileKey{Path: filepath.Join("dir", "vault.key")}), secret.PickSource(getenv, "dir"))
+	env["PATCHBAY_VAULT_KEY"] = "x"
+	if s := secret.PickSource(getenv, "dir"); s.Name() != "env" || s.Note() != "" {
+		t.Error(s)
+	}
+}
+
 type lockedKey struct{ secret.EnvKey }
 
 func (lockedKey) Key(context.Context, bool) ([]byte, error) { return nil, secret.ErrLocked }
