@@ -15,9 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"patchbay/backend/api"
+	"patchbay/backend/api/apitest"
 	"patchbay/backend/apierror"
 	"patchbay/backend/doctor"
-	"patchbay/backend/internal/fakeapi"
 	"patchbay/backend/secret"
 )
 
@@ -45,9 +45,9 @@ func same[T any](t *testing.T, want T, wantErr error) func(got T, gotErr error) 
 	}
 }
 
-func full() *fakeapi.Service {
-	f := fakeapi.New()
-	at := fakeapi.Moment
+func full() *apitest.Service {
+	f := apitest.New()
+	at := apitest.Moment
 	f.StatusView.Reasons = []string{"one account needs you"}
 	f.AccountList = []api.AccountView{{
 		ID: "a/1", Provider: "openai", Name: "mine", State: "cooling", Reason: "rate limit", Enabled: true, Priority: 2, Owner: "ours",
@@ -81,12 +81,12 @@ func TestReadsAreTheSameOverHTTP(t *testing.T) {
 	same(must(f.Models(ctx, "kiro"))(t))(c.Models(ctx, "kiro"))
 	same(must(f.Doctor(ctx))(t))(c.Doctor(ctx))
 
-	rq := api.RequestQuery{Provider: "p", Account: "a", Model: "m", Key: "k", Kind: "timeout", Failed: true, Since: fakeapi.Moment, Until: fakeapi.Moment.Add(time.Nanosecond), Before: "r9", Limit: 7}
+	rq := api.RequestQuery{Provider: "p", Account: "a", Model: "m", Key: "k", Kind: "timeout", Failed: true, Since: apitest.Moment, Until: apitest.Moment.Add(time.Nanosecond), Before: "r9", Limit: 7}
 	same(must(f.Requests(ctx, rq))(t))(c.Requests(ctx, rq))
 	if d := cmp.Diff(rq, f.LastRequestsQ); d != "" {
 		t.Error("-want +got\n" + d)
 	}
-	uq := api.UsageQuery{Since: fakeapi.Moment}
+	uq := api.UsageQuery{Since: apitest.Moment}
 	same(must(f.Usage(ctx, uq))(t))(c.Usage(ctx, uq))
 	if d := cmp.Diff(uq, f.LastUsageQ); d != "" {
 		t.Error("-want +got\n" + d)
@@ -99,7 +99,7 @@ func must[T any](v T, err error) func(t *testing.T) (*testing.T, T, error) {
 }
 
 func TestChangesArriveWhole(t *testing.T) {
-	f := fakeapi.New()
+	f := apitest.New()
 	_, c := serve(t, f)
 	ctx := t.Context()
 	a, err := c.AddAccount(ctx, api.NewAccount{
@@ -144,11 +144,11 @@ func TestChangesArriveWhole(t *testing.T) {
 }
 
 func TestKeyIsShownOnce(t *testing.T) {
-	f := fakeapi.New()
+	f := apitest.New()
 	s, c := serve(t, f)
 	ctx := t.Context()
-	made, err := c.AddKey(ctx, api.NewKey{Name: "app", Expires: fakeapi.Moment})
-	if err != nil || made.Key.Reveal() != f.KeyTexts[made.ID].Reveal() || made.Name != "app" || !made.Expires.Equal(fakeapi.Moment) {
+	made, err := c.AddKey(ctx, api.NewKey{Name: "app", Expires: apitest.Moment})
+	if err != nil || made.Key.Reveal() != f.KeyTexts[made.ID].Reveal() || made.Name != "app" || !made.Expires.Equal(apitest.Moment) {
 		t.Fatal(made, err)
 	}
 	given, err := c.AddKey(ctx, api.NewKey{Name: "brought", Key: secret.New("my own key, long enough")})
@@ -242,7 +242,7 @@ func TestWithoutATokenNobodyIsLetIn(t *testing.T) {
 }
 
 func TestOwnPageMayCall(t *testing.T) {
-	s, _ := serve(t, fakeapi.New())
+	s, _ := serve(t, apitest.New())
 	resp, body := call(t, s, "GET", "/api/status", "", func(r *http.Request) { r.Header.Set("Origin", s.URL) })
 	if resp.StatusCode != 200 || resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Error(resp, body)
@@ -250,7 +250,7 @@ func TestOwnPageMayCall(t *testing.T) {
 }
 
 func TestBadRequestsNameTheField(t *testing.T) {
-	s, _ := serve(t, fakeapi.New())
+	s, _ := serve(t, apitest.New())
 	for _, c := range []struct {
 		method, path, body string
 		status             int
@@ -296,7 +296,7 @@ func TestBadRequestsNameTheField(t *testing.T) {
 
 // TestErrorsTravel checks that kind, message and field survive, and that causes stay at home.
 func TestErrorsTravel(t *testing.T) {
-	f := fakeapi.New()
+	f := apitest.New()
 	s, c := serve(t, f)
 	for err, status := range map[*apierror.Error]int{
 		{Kind: apierror.InvalidRequest, Msg: "no", Param: "p"}: 400,
@@ -326,7 +326,7 @@ func TestErrorsTravel(t *testing.T) {
 
 // TestEveryCallReportsFailure makes each method of the client fail.
 func TestEveryCallReportsFailure(t *testing.T) {
-	f := fakeapi.New()
+	f := apitest.New()
 	_, c := serve(t, f)
 	f.Err = apierror.New(apierror.Internal, "broken")
 	ctx := t.Context()

@@ -22,8 +22,8 @@ var levels = map[string]int{
 	"backend/credfile": 4, "backend/route": 4,
 	"backend/gateway": 5, "backend/transfer": 5, "backend/doctor": 5, "backend/connect": 5,
 	"backend/server": 6, "backend/api": 6,
-	"backend": 7,
-	"app/*":   8, "frontend": 8,
+	"backend": 7, "backend/api/apitest": 7,
+	"app/*": 8, "frontend": 8,
 	"app": 9,
 	"":    10,
 }

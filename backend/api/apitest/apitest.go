@@ -1,6 +1,6 @@
-// Package fakeapi is a management service that works in memory, for tests of whatever talks to one. It keeps what it is
+// Package apitest is a management service that works in memory, for tests of whatever talks to one. It keeps what it is
 // told, secrets included, so that tests can see what arrived.
-package fakeapi
+package apitest
 
 import (
 	"context"
