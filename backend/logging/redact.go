@@ -17,18 +17,18 @@ const maxText = 16 << 10
 
 // secretNames are names of attributes, members, parameters and headers whose value is never shown. Compared in lower
 // case without '-' and '_', so api_key, apiKey and Api-Key are one.
-var secretNames = map[string]struct{}{}
-
-func init() { // a constant table in the form that look-ups need
+var secretNames = func() map[string]struct{} {
+	names := map[string]struct{}{}
 	for _, n := range []string{
 		"authorization", "proxyauthorization", "apikey", "xapikey", "xgoogapikey", "key", "token", "accesstoken", "refreshtoken",
 		"idtoken", "sessiontoken", "authtoken", "bearer", "secret", "clientsecret", "password", "passwd", "passphrase", "cookie",
 		"setcookie", "code", "codeverifier", "devicecode", "usercode", "credential", "credentials", "privatekey", "assertion",
 		"clientassertion", "subjecttoken", "csrftoken", "xsrftoken", "ticket", "vaultkey", "xsubscriptiontoken", "ocpapimsubscriptionkey",
 	} {
-		secretNames[n] = struct{}{}
+		names[n] = struct{}{}
 	}
-}
+	return names
+}()
 
 // secretKey reports whether a name is on the list.
 func secretKey(name string) bool {

@@ -1,0 +1,194 @@
+// Package config owns the settings: one typed struct, read from config.yaml, the environment and the command line's flags,
+// edited in place, saved atomically, and reloaded when the file is changed from outside. It owns no accounts and no
+// secrets: those live in the database, and a secret in the file is refused.
+package config
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Version is the newest schema_version.
+const Version = 1
+
+// Config is every setting. A *Config that came from Settings is shared and must not be changed.
+type Config struct {
+	SchemaVersion   int                 `yaml:"schema_version"`
+	DefaultProvider string              `yaml:"default_provider"` // "" = the first usable one by priority
+	Database        string              `yaml:"database"`         // "" = the embedded SQLite file, else postgres://...
+	Server          Server              `yaml:"server"`
+	Providers       map[string]Provider `yaml:"providers"`
+	Routing         Routing             `yaml:"routing"`
+	Timeouts        Timeouts            `yaml:"timeouts"`
+	Record          Record              `yaml:"record"`
+	Log             Log                 `yaml:"log"`
+}
+
+// Server says where Patchbay listens and whom it lets in.
+type Server struct {
+	Listen         string       `yaml:"listen"` // address:port
+	LAN            bool         `yaml:"lan"`    // other machines may connect
+	AllowedHosts   []string     `yaml:"allowed_hosts"`
+	AllowedOrigins []string     `yaml:"allowed_origins"`
+	TrustedProxies []string     `yaml:"trusted_proxies"` // addresses or networks whose forwarding headers count
+	Limits         ServerLimits `yaml:"limits"`
+}
+
+// ServerLimits bounds what one request may take.
+type ServerLimits struct {
+	BodyBytes     Size          `yaml:"body_bytes"`     // after decompression
+	HeaderTimeout time.Duration `yaml:"header_timeout"` // to send the head
+	ReadTimeout   time.Duration `yaml:"read_timeout"`   // to send the whole request
+}
+
+// Provider changes a built-in provider, or makes one of the person's own (Kind and BaseURL set).
+type Provider struct {
+	Enabled    *bool             `yaml:"enabled"` // nil = as the provider comes
+	Kind       string            `yaml:"kind"`    // of a provider of the person's own; one of Kinds
+	Name       string            `yaml:"name"`    // label; "" = the provider's own
+	BaseURL    string            `yaml:"base_url"`
+	AuthHeader string            `yaml:"auth_header"`
+	AuthPrefix string            `yaml:"auth_prefix"`
+	Headers    map[string]string `yaml:"headers"` // static, not secret
+	Proxy      string            `yaml:"proxy"`
+	Models     []string          `yaml:"models"`   // a fixed list instead of the live one
+	Aliases    map[string]string `yaml:"aliases"`  // other names of its models
+	Quirks     []string          `yaml:"quirks"`   // names of known oddities
+	Priority   int               `yaml:"priority"` // lower comes first
+	Limits     ProviderLimits    `yaml:"limits"`
+	Timeouts   ProviderTimeouts  `yaml:"timeouts"`
+}
+
+// ProviderLimits bounds one account's use.
+type ProviderLimits struct {
+	Concurrent int `yaml:"concurrent"` // calls at once per account, 0 = the provider's own limit
+}
+
+// ProviderTimeouts replaces Timeouts for one provider where it is not 0.
+type ProviderTimeouts struct {
+	FirstEvent time.Duration `yaml:"first_event"`
+	Idle       time.Duration `yaml:"idle"`
+	Total      time.Duration `yaml:"total"`
+}
+
+// Routing says which provider serves what.
+type Routing struct {
+	Aliases     map[string]string   `yaml:"aliases"`      // model name, or pattern ending in *, to model or provider/model
+	Chains      map[string][]string `yaml:"chains"`       // provider, or provider/model, to what is tried next
+	MaxAttempts int                 `yaml:"max_attempts"` // per request
+}
+
+// Timeouts are the time limits of every call; 0 = none.
+type Timeouts struct {
+	Connect    time.Duration `yaml:"connect"`
+	FirstEvent time.Duration `yaml:"first_event"`
+	Idle       time.Duration `yaml:"idle"`       // silence between two events
+	Total      time.Duration `yaml:"total"`      // the whole answer
+	KeepAlive  time.Duration `yaml:"keep_alive"` // silence after which a client gets a sign of life
+}
+
+// Record says how much of the past is kept.
+type Record struct {
+	Retention Retention `yaml:"retention"`
+}
+
+// Retention bounds the request log; 0 = no bound of that sort.
+type Retention struct {
+	Days int `yaml:"days"`
+	Rows int `yaml:"rows"`
+}
+
+// Log says what is logged.
+type Log struct {
+	Level    string            `yaml:"level"`
+	Packages map[string]string `yaml:"packages"` // levels of single packages
+	MaxSize  Size              `yaml:"max_size"` // of one log file
+	MaxFiles int               `yaml:"max_files"`
+}
+
+// Kinds are the kinds of a provider of the person's own.
+var Kinds = []string{"openai", "openai-responses", "anthropic", "gemini", "ollama", "forward"}
+
+// OldNames are the provider names of AIClient-2-API, whose URLs go on working.
+var OldNames = map[string]string{
+	"gemini-cli-oauth":       "gemini-cli",
+	"gemini-antigravity":     "antigravity",
+	"claude-kiro-oauth":      "kiro",
+	"openai-qwen-oauth":      "qwen-code",
+	"openai-iflow":           "iflow",
+	"openai-codex-oauth":     "codex",
+	"openai-custom":          "openai",
+	"openaiResponses-custom": "openai-responses",
+	"claude-custom":          "anthropic",
+	"claude":                 "anthropic",
+	"forward-api":            "forward",
+}
+
+// Declined are names of other programs' providers that Patchbay will not have.
+var Declined = []string{"grok-web"}
+
+var reserved = []string{"api", "ui", "v1", "v1beta", "ollama", "auto", "health", "metrics"}
+
+// Reserved reports whether id cannot be a provider's id because paths or old names use it. Case does not count.
+func Reserved(id string) bool {
+	id = strings.ToLower(id)
+	if slices.Contains(reserved, id) || slices.Contains(Declined, id) {
+		return true
+	}
+	for old := range OldNames {
+		if strings.ToLower(old) == id {
+			return true
+		}
+	}
+	return false
+}
+
+// Default returns the settings of a fresh installation.
+func Default() *Config {
+	return &Config{
+		SchemaVersion: Version,
+		Server: Server{
+			Listen: "127.0.0.1:8390",
+			Limits: ServerLimits{BodyBytes: 64 << 20, HeaderTimeout: 10 * time.Second, ReadTimeout: 5 * time.Minute},
+		},
+		Routing:  Routing{MaxAttempts: 8},
+		Timeouts: Timeouts{Connect: 10 * time.Second, FirstEvent: 120 * time.Second, Idle: 300 * time.Second, KeepAlive: 15 * time.Second},
+		Record:   Record{Retention: Retention{Days: 30, Rows: 100_000}},
+		Log:      Log{Level: "info", MaxSize: 10 << 20, MaxFiles: 3},
+	}
+}
+
+// TimeoutsFor returns the time limits of calls to a provider.
+func (c *Config) TimeoutsFor(id string) Timeouts {
+	t, own := c.Timeouts, c.Providers[id].Timeouts
+	if own.FirstEvent != 0 {
+		t.FirstEvent = own.FirstEvent
+	}
+	if own.Idle != 0 {
+		t.Idle = own.Idle
+	}
+	if own.Total != 0 {
+		t.Total = own.Total
+	}
+	return t
+}
+
+// ListenAddr returns the address to listen on: every network of the machine if LAN is on and Listen names a loopback
+// address.
+func (s Server) ListenAddr() string {
+	host, port, err := net.SplitHostPort(s.Listen)
+	if err != nil || !s.LAN || !loopback(host) {
+		return s.Listen
+	}
+	return ":" + port
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

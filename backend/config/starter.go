@@ -1,0 +1,85 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Starter is the commented file that a fresh installation may begin with. It changes nothing.
+const Starter = `# Settings of Patchbay. Changes take effect when the file is saved.
+# Any setting can also be given by an environment variable: server.listen is PATCHBAY_SERVER_LISTEN.
+# API keys and logins do not belong here: sign in on the page, or run "patchbay accounts add PROVIDER".
+schema_version: 1
+
+# The provider that serves a request when nothing else says which. Empty: the first one with an account.
+# default_provider: codex
+
+# server:
+#   listen: 127.0.0.1:8390
+#   lan: false                    # true lets other machines connect
+#   allowed_hosts: []             # further names under which the page is opened
+#   allowed_origins: []           # web pages that may call the model endpoints
+#   trusted_proxies: []           # reverse proxies whose X-Forwarded-For counts
+#   limits:
+#     body_bytes: 64MiB
+#     header_timeout: 10s
+#     read_timeout: 5m
+
+# providers:
+#   deepseek:                     # a provider of your own: a kind and an address
+#     kind: openai                # openai, openai-responses, anthropic, gemini, ollama or forward
+#     name: DeepSeek
+#     base_url: https://api.deepseek.com/v1
+#     models: []                  # a fixed list; empty: ask the service
+#     priority: 10                # lower comes first where several providers list a model
+#   kiro:
+#     enabled: true               # a provider that is off by default
+
+# routing:
+#   aliases:
+#     fast: codex/gpt-5-codex-mini
+#   chains:                       # what is tried when a provider has no usable account left
+#     kiro: [anthropic, deepseek/deepseek-chat]
+#   max_attempts: 8
+
+# timeouts:
+#   connect: 10s
+#   first_event: 2m               # until the first sign of an answer
+#   idle: 5m                      # silence in the middle of an answer
+#   total: off                    # the whole answer
+#   keep_alive: 15s               # a sign of life for the app while the model thinks
+
+# record:
+#   retention:
+#     days: 30
+#     rows: 100000
+
+# log:
+#   level: info                   # debug, info, warn or error
+#   packages: {}                  # levels of single packages: {route: debug}
+#   max_size: 10MiB
+#   max_files: 3
+
+# database: postgres://patchbay@db.example.com/patchbay   # password by PATCHBAY_DATABASE or ~/.pgpass
+`
+
+// WriteStarter makes the commented file if there is none yet. made says whether it did.
+func WriteStarter(path string) (made bool, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return false, err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if _, err := f.WriteString(Starter); err != nil {
+		f.Close()
+		return false, err
+	}
+	return true, f.Close()
+}

@@ -1,0 +1,221 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"patchbay/backend/logging"
+)
+
+// checker collects what is wrong with the values of a Config.
+type checker struct {
+	cfg     *Config
+	builtin []string // ids of the built-in providers; nil = unknown
+	errs    errorList
+}
+
+// validate checks all values. The errors name the settings; who calls it adds where they stand.
+func validate(cfg *Config, builtin []string) errorList {
+	c := &checker{cfg: cfg, builtin: builtin}
+	c.server()
+	c.database()
+	for id, p := range cfg.Providers {
+		c.provider("providers."+id, id, p)
+	}
+	c.routing()
+	c.limits()
+	c.log()
+	return c.errs
+}
+
+func (c *checker) fail(key, msg string) {
+	c.errs = append(c.errs, &Error{Key: key, Msg: msg})
+}
+
+func (c *checker) server() {
+	s := c.cfg.Server
+	host, port, err := net.SplitHostPort(s.Listen)
+	n, perr := strconv.ParseUint(port, 10, 16)
+	switch {
+	case err != nil || perr != nil:
+		c.fail("server.listen", strconv.Quote(s.Listen)+" is no address: write 127.0.0.1:8390")
+	case n > 0 && !s.LAN && !loopback(host):
+		c.fail("server.listen", s.Listen+" can be reached by other machines: set server.lan to true if that is wanted, else listen on 127.0.0.1")
+	case host != "" && host != "localhost" && net.ParseIP(strings.Trim(host, "[]")) == nil:
+		c.fail("server.listen", strconv.Quote(host)+" is no IP address: write 127.0.0.1, or an address of this machine")
+	}
+	for _, h := range s.AllowedHosts {
+		if h == "" || strings.ContainsAny(h, "/* \t") {
+			c.fail("server.allowed_hosts", strconv.Quote(h)+" is no host name: write it as a browser sends it, for example patchbay.example.com")
+		}
+	}
+	for _, o := range s.AllowedOrigins {
+		u, err := url.Parse(o)
+		if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" {
+			c.fail("server.allowed_origins", strconv.Quote(o)+" is no origin: write scheme and host, for example https://app.example.com")
+		}
+	}
+	for _, p := range s.TrustedProxies {
+		if _, err := netip.ParsePrefix(p); err != nil {
+			if _, err := netip.ParseAddr(p); err != nil {
+				c.fail("server.trusted_proxies", strconv.Quote(p)+" is neither an address nor a network: write 10.0.0.2 or 10.0.0.0/8")
+			}
+		}
+	}
+	if s.Limits.BodyBytes < 1<<10 {
+		c.fail("server.limits.body_bytes", "less than 1KiB leaves no room for a request")
+	}
+}
+
+func (c *checker) database() {
+	db := c.cfg.Database
+	if db != "" && !strings.HasPrefix(db, "postgres://") && !strings.HasPrefix(db, "postgresql://") {
+		c.fail("database", "this is neither empty (the embedded database) nor a postgres:// address")
+	}
+}
+
+// ValidID reports whether id has the form of a provider's id: [a-z0-9-]+.
+func ValidID(id string) bool {
+	return id != "" && !strings.ContainsFunc(id, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-')
+	})
+}
+
+func (c *checker) provider(key, id string, p Provider) {
+	isBuiltin := slices.Contains(c.builtin, id)
+	switch {
+	case !ValidID(id):
+		c.fail(key, "a provider's id consists of small letters, digits and '-'")
+		return
+	case !isBuiltin && Reserved(id):
+		c.fail(key, strconv.Quote(id)+" is a reserved word: choose another id"+reservedHint(id))
+		return
+	case p.Kind != "" && !slices.Contains(Kinds, p.Kind):
+		c.fail(key+".kind", strconv.Quote(p.Kind)+" is no kind of provider: use one of "+strings.Join(Kinds, ", "))
+	case isBuiltin && p.Kind != "":
+		c.fail(key+".kind", id+" is built in and has its own kind: remove this line, or choose another id")
+	case p.Kind == "" && c.builtin != nil && !isBuiltin:
+		c.fail(key+".kind", "this is missing: a provider of your own needs a kind ("+strings.Join(Kinds, ", ")+") and a base_url")
+	case p.Kind != "" && p.BaseURL == "":
+		c.fail(key+".base_url", "this is missing: a provider of your own needs the address of its service")
+	}
+	c.address(key+".base_url", p.BaseURL, "http", "https")
+	c.address(key+".proxy", p.Proxy, "http", "https", "socks5", "socks5h")
+	for name, value := range p.Headers {
+		if !headerName(name) || strings.ContainsAny(value, "\r\n\x00") {
+			c.fail(key+".headers."+name, "this is no HTTP header")
+		}
+	}
+	if p.AuthHeader != "" && !headerName(p.AuthHeader) {
+		c.fail(key+".auth_header", strconv.Quote(p.AuthHeader)+" is no name of an HTTP header")
+	}
+	if p.Limits.Concurrent < 0 {
+		c.fail(key+".limits.concurrent", "this cannot be less than 0")
+	}
+}
+
+func reservedHint(id string) string {
+	switch id {
+	case "ollama":
+		return ", for example local-ollama"
+	case "grok-web":
+		return "; Patchbay does not serve grok-web"
+	}
+	for old, now := range OldNames {
+		if strings.EqualFold(old, id) {
+			return ", or use " + now + ", which it stands for"
+		}
+	}
+	return ""
+}
+
+func (c *checker) address(key, text string, schemes ...string) {
+	if text == "" || key == "" {
+		return
+	}
+	if strings.HasSuffix(key, ".proxy") && (text == "direct" || text == "none") {
+		return
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
+		c.fail(key, strconv.Quote(logging.Redact(text))+" is no address: it starts with "+strings.Join(schemes, "://, ")+":// and names a host")
+	}
+}
+
+func headerName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+	})
+}
+
+// known reports whether a name stands for a provider that there is.
+func (c *checker) known(name string) bool {
+	if c.builtin == nil {
+		return true
+	}
+	if now, ok := OldNames[name]; ok {
+		name = now
+	}
+	_, own := c.cfg.Providers[name]
+	return own || slices.Contains(c.builtin, name)
+}
+
+func (c *checker) routing() {
+	if id := c.cfg.DefaultProvider; id != "" && id != "auto" && !c.known(id) {
+		c.fail("default_provider", strconv.Quote(id)+" is no provider: use the id of a built-in one, or of one under providers")
+	}
+	for name, target := range c.cfg.Routing.Aliases {
+		if name == "" || target == "" {
+			c.fail("routing.aliases."+name, "an alias needs a name and the model that it stands for")
+		}
+		if i := strings.IndexByte(name, '*'); i >= 0 && i < len(name)-1 {
+			c.fail("routing.aliases."+name, "a * is read at the end of an alias only")
+		}
+	}
+	for from, chain := range c.cfg.Routing.Chains {
+		if head, _, _ := strings.Cut(from, "/"); !c.known(head) {
+			c.fail("routing.chains."+from, strconv.Quote(head)+" is no provider")
+		}
+		for _, to := range chain {
+			if head, _, _ := strings.Cut(to, "/"); !c.known(head) {
+				c.fail("routing.chains."+from, strconv.Quote(head)+" is no provider: a chain lists provider or provider/model")
+			}
+		}
+	}
+	if n := c.cfg.Routing.MaxAttempts; n < 1 || n > 100 {
+		c.fail("routing.max_attempts", "this must be between 1 and 100")
+	}
+}
+
+func (c *checker) limits() {
+	if c.cfg.Timeouts.Connect == 0 {
+		c.fail("timeouts.connect", "this cannot be off: a dead address would never be given up")
+	}
+	for key, n := range map[string]int{"record.retention.days": c.cfg.Record.Retention.Days, "record.retention.rows": c.cfg.Record.Retention.Rows} {
+		if n < 0 {
+			c.fail(key, "this cannot be less than 0")
+		}
+	}
+}
+
+func (c *checker) log() {
+	l := c.cfg.Log
+	if _, err := logging.ParseLevel(l.Level); err != nil {
+		c.fail("log.level", err.Error())
+	}
+	for pkg, level := range l.Packages {
+		if _, err := logging.ParseLevel(level); err != nil {
+			c.fail("log.packages."+pkg, err.Error())
+		}
+	}
+	if l.MaxSize < 64<<10 {
+		c.fail("log.max_size", "less than 64KiB holds no useful log")
+	}
+	if l.MaxFiles < 1 || l.MaxFiles > 100 {
+		c.fail("log.max_files", "this must be between 1 and 100")
+	}
+}
