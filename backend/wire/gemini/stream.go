@@ -1,0 +1,678 @@
+package gemini
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"patchbay/backend/apierror"
+	"patchbay/backend/canon"
+	"patchbay/backend/wire"
+)
+
+// ReadStream reads an event stream. It never closes r. The end is the end of r: after the frame with finishReason another
+// one with token counts may come. A stream without finishReason ends with a Truncated error.
+func (x *Exchange) ReadStream(r io.Reader) canon.Stream {
+	return func(yield func(canon.Event, error) bool) {
+		s := newReader(x, yield)
+		for f, err := range wire.Frames(r) {
+			if err != nil {
+				s.broken(err)
+				return
+			}
+			if !s.frame(f.Data, f.More) {
+				return
+			}
+		}
+		s.close()
+	}
+}
+
+// readArray reads the answer of a stream without alt=sse: a JSON array that grows.
+func (x *Exchange) readArray(r io.Reader) canon.Stream {
+	return func(yield func(canon.Event, error) bool) {
+		s := newReader(x, yield)
+		d := jsontext.NewDecoder(r, wire.Lenient)
+		_, err := d.ReadToken()
+		for err == nil && d.PeekKind() != ']' {
+			var v jsontext.Value
+			if v, err = d.ReadValue(); err == nil && !s.frame(v, false) {
+				return
+			}
+		}
+		if err == nil {
+			_, err = d.ReadToken()
+		}
+		if err != nil {
+			s.broken(err)
+			return
+		}
+		s.close()
+	}
+}
+
+// ReadWhole reads an answer in one piece and yields the same events as a stream would.
+func (x *Exchange) ReadWhole(body []byte) canon.Stream {
+	if jsontext.Value(body).Kind() == '[' {
+		return x.readArray(bytes.NewReader(body))
+	}
+	return func(yield func(canon.Event, error) bool) {
+		s := newReader(x, yield)
+		s.copies = false
+		if x.verbatim {
+			s.whole = body
+		}
+		if s.frame(body, false) {
+			s.close()
+		}
+	}
+}
+
+// maxAnswer bounds an answer in one piece.
+const maxAnswer = 64 << 20
+
+// Read decides by the first byte between an event stream, an array and one object: an error may come as JSON under the
+// content type of an event stream.
+func (x *Exchange) Read(contentType string, r io.Reader) canon.Stream {
+	return func(yield func(canon.Event, error) bool) {
+		br := bufio.NewReader(r)
+		c, err := firstByte(br)
+		if err != nil && !errors.Is(err, io.EOF) {
+			newReader(x, yield).broken(err)
+			return
+		}
+		var stream canon.Stream
+		switch {
+		case err == nil && c == '[':
+			stream = x.readArray(br)
+		case err == nil && (c == '{' || c == '<'), err != nil && !strings.Contains(contentType, "event-stream"):
+			body, err := io.ReadAll(io.LimitReader(br, maxAnswer+1))
+			if err == nil && len(body) > maxAnswer {
+				err = wire.ErrFrameTooLarge
+			}
+			if err != nil {
+				newReader(x, yield).broken(err)
+				return
+			}
+			stream = x.ReadWhole(body)
+		default:
+			stream = x.ReadStream(br)
+		}
+		stream(yield)
+	}
+}
+
+// firstByte returns the first byte that is no white space, without taking it.
+func firstByte(br *bufio.Reader) (byte, error) {
+	for {
+		c, err := br.ReadByte()
+		if err != nil {
+			return 0, err
+		}
+		if c == ' ' || c == '\n' || c == '\r' || c == '\t' {
+			continue
+		}
+		return c, br.UnreadByte()
+	}
+}
+
+// chunkJSON is a GenerateContentResponse; it is reused from frame to frame. Code Assist wraps it as {"response": {...}}.
+type chunkJSON struct {
+	Response   jsontext.Value  `json:"response"`
+	Candidates []candidateJSON `json:"candidates"`
+	Feedback   *feedbackJSON   `json:"promptFeedback"`
+	Usage      usageJSON       `json:"usageMetadata"`
+	Model      string          `json:"modelVersion"`
+	ID         string          `json:"responseId"`
+	Created    string          `json:"createTime"`
+	Error      jsontext.Value  `json:"error"`
+}
+
+type candidateJSON struct {
+	Content       answerContentJSON         `json:"content"`
+	FinishReason  string                    `json:"finishReason"`
+	FinishMessage string                    `json:"finishMessage"`
+	Index         int                       `json:"index"`
+	Logprobs      jsontext.Value            `json:"logprobsResult"`
+	Ext           map[string]jsontext.Value `json:",embed"`
+}
+
+type answerContentJSON struct {
+	Parts []answerPartJSON `json:"parts"`
+}
+
+type answerPartJSON struct {
+	Text             string         `json:"text"`
+	Thought          bool           `json:"thought"`
+	ThoughtSignature string         `json:"thoughtSignature"`
+	FunctionCall     *callJSON      `json:"functionCall"`
+	InlineData       *blobJSON      `json:"inlineData"`
+	FileData         *fileJSON      `json:"fileData"`
+	ExecutableCode   jsontext.Value `json:"executableCode"`
+	CodeResult       jsontext.Value `json:"codeExecutionResult"`
+	ToolCall         jsontext.Value `json:"toolCall"`
+	ToolResponse     jsontext.Value `json:"toolResponse"`
+}
+
+type feedbackJSON struct {
+	BlockReason        string `json:"blockReason"`
+	BlockReasonMessage string `json:"blockReasonMessage"`
+}
+
+type usageJSON struct {
+	Prompt     int64 `json:"promptTokenCount"`
+	Cached     int64 `json:"cachedContentTokenCount"`
+	Candidates int64 `json:"candidatesTokenCount"`
+	Thoughts   int64 `json:"thoughtsTokenCount"`
+	ToolPrompt int64 `json:"toolUsePromptTokenCount"`
+	Total      int64 `json:"totalTokenCount"`
+}
+
+// canon returns the counts in canonical form: thoughts belong to the output. An upstream that leaves the candidates out
+// (Antigravity does at times) still tells the total.
+func (u usageJSON) canon() canon.Usage {
+	out := canon.UnknownUsage()
+	if u == (usageJSON{}) {
+		return out
+	}
+	c := u.Candidates
+	if c == 0 {
+		c = max(u.Total-u.Prompt-u.Thoughts-u.ToolPrompt, 0)
+	}
+	out.Input, out.CacheRead, out.Output, out.Reasoning, out.ToolPrompt = max(u.Prompt, u.Cached), u.Cached, c+u.Thoughts, u.Thoughts, u.ToolPrompt
+	return out
+}
+
+// streamReader turns frames into events.
+type streamReader struct {
+	x      *Exchange
+	yield  func(canon.Event, error) bool
+	chunk  chunkJSON
+	queue  []canon.Event // of one frame
+	copies bool          // frames are hung on events
+	whole  []byte
+
+	started bool
+	counted bool // token counts were told once
+	usage   usageJSON
+	next    int // index of the next part
+	choices []liveChoice
+	blocked *feedbackJSON
+	ext     map[string]jsontext.Value
+}
+
+// liveChoice is one of several answers.
+type liveChoice struct {
+	open   canon.PartType // the part that text goes on in, 0 for none
+	index  int
+	text   strings.Builder
+	sig    string
+	logs   []byte
+	parts  int
+	calls  bool
+	finish canon.Finish
+	failed string // a reason that is no answer
+	ended  bool
+}
+
+func newReader(x *Exchange, yield func(canon.Event, error) bool) *streamReader {
+	return &streamReader{x: x, yield: yield, copies: x.verbatim}
+}
+
+// frame takes in one frame and yields its events. It reports false when the stream is over.
+func (s *streamReader) frame(data []byte, more bool) bool {
+	data = bytes.TrimSpace(data)
+	if len(data) == 0 || !strings.ContainsRune("{[<", rune(data[0])) || string(data) == "[DONE]" {
+		return true // nothing of ours; a stream of it has no end and says so
+	}
+	data, ok := s.parse(data)
+	if !ok {
+		return false
+	}
+	s.queue = s.queue[:0]
+	s.start()
+	c := &s.chunk
+	if c.Usage != (usageJSON{}) {
+		s.usage = c.Usage
+		s.count()
+	}
+	if c.Feedback != nil && c.Feedback.BlockReason != "" {
+		s.blocked = c.Feedback
+	}
+	for i := range c.Candidates {
+		if err := s.candidate(&c.Candidates[i]); err != nil {
+			s.yield(canon.Event{}, err)
+			return false
+		}
+	}
+	return s.flush(data, more)
+}
+
+// parse reads a frame into the reused chunk, unwrapping Code Assist's envelope. Frames that are an array (an error may be)
+// count by their first element.
+func (s *streamReader) parse(data []byte) ([]byte, bool) {
+	for depth := 0; ; depth++ {
+		s.reset()
+		err := json.Unmarshal(data, &s.chunk, wire.Lenient)
+		switch {
+		case data[0] == '<':
+			e := apierror.New(apierror.Upstream5xx, "the service answered with a web page")
+			s.yield(canon.Event{}, e)
+			return nil, false
+		case err != nil && data[0] == '[' && depth == 0:
+			var all []jsontext.Value
+			if json.Unmarshal(data, &all, wire.Lenient) != nil || len(all) == 0 {
+				break
+			}
+			data = all[0]
+			continue
+		case err == nil && s.chunk.Response.Kind() == '{' && depth < 2:
+			data = s.chunk.Response.Clone()
+			continue
+		case err == nil && present(s.chunk.Error):
+			s.yield(canon.Event{}, ParseError(200, nil, data))
+			return nil, false
+		}
+		if err != nil {
+			e := apierror.New(apierror.Upstream5xx, "the service sent an answer that cannot be read")
+			e.Err = err
+			s.yield(canon.Event{}, e)
+			return nil, false
+		}
+		return data, true
+	}
+}
+
+// reset clears the chunk and keeps its memory.
+func (s *streamReader) reset() {
+	c := &s.chunk
+	for i := range c.Candidates {
+		parts := c.Candidates[i].Content.Parts
+		clear(parts)
+		c.Candidates[i] = candidateJSON{Content: answerContentJSON{Parts: parts[:0]}}
+	}
+	*c = chunkJSON{Candidates: c.Candidates[:0]}
+}
+
+func (s *streamReader) emit(ev canon.Event) { s.queue = append(s.queue, ev) }
+
+// flush yields the events of a frame, with the frame on the first of them.
+func (s *streamReader) flush(raw []byte, more bool) bool {
+	if len(s.queue) == 0 {
+		s.emit(canon.Event{Kind: canon.KindFrame})
+	}
+	if s.copies && raw != nil {
+		s.queue[0].Raw = raw
+	}
+	for i := range s.queue {
+		s.queue[i].More = more || i < len(s.queue)-1
+		if !s.yield(s.queue[i], nil) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *streamReader) start() {
+	if s.started {
+		return
+	}
+	s.started = true
+	ev := canon.Event{Kind: canon.KindStart, ID: s.chunk.ID, Model: s.chunk.Model, Dropped: s.x.Dropped, Verbatim: s.copies}
+	if t, err := time.Parse(time.RFC3339Nano, s.chunk.Created); err == nil {
+		ev.Created = t.Unix()
+	}
+	s.emit(ev)
+}
+
+// count tells the prompt's tokens as soon as they are known: clients show them before the answer.
+func (s *streamReader) count() {
+	if s.counted {
+		return
+	}
+	s.counted = true
+	u := s.usage.canon()
+	s.emit(canon.Event{Kind: canon.KindUsage, Usage: &u})
+}
+
+func (s *streamReader) choice(i int) *liveChoice {
+	for len(s.choices) <= i {
+		s.choices = append(s.choices, liveChoice{})
+	}
+	return &s.choices[i]
+}
+
+const maxChoices = 64 // Google gives 8 at most
+
+func (s *streamReader) candidate(c *candidateJSON) error {
+	if c.Index < 0 || c.Index >= maxChoices {
+		return apierror.New(apierror.Upstream5xx, "the service sent an answer that cannot be read")
+	}
+	at := c.Index
+	live := s.choice(at)
+	if live.ended {
+		return nil
+	}
+	logs := chatLogprobs(c.Logprobs)
+	for i := range c.Content.Parts {
+		s.part(live, at, &c.Content.Parts[i], logs)
+		logs = nil
+	}
+	if at == 0 && len(c.Ext) > 0 && same(s.x.req) {
+		for name, v := range c.Ext {
+			keep(&s.ext, name, v)
+		}
+	}
+	if c.FinishReason != "" && c.FinishReason != "FINISH_REASON_UNSPECIFIED" {
+		s.end(live, at)
+		live.ended = true
+		return s.ended(live, c)
+	}
+	return nil
+}
+
+// ended takes down why a choice ended. Reasons that are a failure of the model's are one only if nothing of the answer
+// went out.
+func (s *streamReader) ended(live *liveChoice, c *candidateJSON) error {
+	live.finish = canon.Finish{Reason: finishOf(c.FinishReason), Raw: c.FinishReason, Detail: c.FinishMessage}
+	if failures[c.FinishReason] && s.next == 0 {
+		e := apierror.New(apierror.Upstream5xx, "the model made no usable answer (%s); send the request again", c.FinishReason)
+		e.BadSignature = c.FinishReason == missingSignature
+		e.Upstream.Code = c.FinishReason
+		return e
+	}
+	if live.calls && live.finish.Reason != canon.FinishLength {
+		live.finish.Reason = canon.FinishTools
+	}
+	return nil
+}
+
+// part turns one part into events. Text and thoughts go on in the open part of their kind; everything else is whole.
+func (s *streamReader) part(live *liveChoice, choice int, p *answerPartJSON, logs jsontext.Value) {
+	server, v := p.server()
+	switch {
+	case p.FunctionCall != nil:
+		s.call(live, choice, p)
+	case p.InlineData != nil:
+		s.blob(live, choice, p)
+	case p.FileData != nil:
+		if one, err := file(p.FileData, ""); err == nil {
+			s.solid(live, choice, one)
+		}
+	case server != "":
+		w := writer{}
+		w.open('{')
+		w.raw(server, v)
+		w.close('}')
+		s.solid(live, choice, canon.Part{Type: canon.PartServer, Server: w.b,
+			Opaque: &canon.Opaque{Family: s.x.family, Kind: wire.OpaqueCall, Data: p.ThoughtSignature}})
+	case p.Thought:
+		s.text(live, choice, canon.PartReasoning, p, nil)
+	case p.Text != "" || live.open == canon.PartText && p.ThoughtSignature != "":
+		s.text(live, choice, canon.PartText, p, logs)
+	case p.ThoughtSignature != "": // a signature alone
+		s.end(live, choice)
+		s.solid(live, choice, canon.Part{Type: canon.PartReasoning, Opaque: s.opaque(p.ThoughtSignature, wire.OpaqueText)})
+	}
+}
+
+func (p *answerPartJSON) server() (string, jsontext.Value) {
+	in := partJSON{ExecutableCode: p.ExecutableCode, CodeResult: p.CodeResult, ToolCall: p.ToolCall, ToolResponse: p.ToolResponse}
+	return in.server()
+}
+
+// opaque makes opaque data of a signature. Claude's come from Google's hosts in a second layer of base64.
+func (s *streamReader) opaque(sig, kind string) *canon.Opaque {
+	if sig == "" {
+		return nil
+	}
+	if s.x.family == wire.FamilyClaude && sig[0] == 'R' {
+		if raw, err := wire.DecodeBase64(sig); err == nil {
+			sig = string(raw)
+		}
+	}
+	return &canon.Opaque{Family: s.x.family, Kind: kind, Data: sig}
+}
+
+// text goes on with the open part of a type, or begins it.
+func (s *streamReader) text(live *liveChoice, choice int, t canon.PartType, p *answerPartJSON, logs jsontext.Value) {
+	if live.open != t || live.sig != "" && p.Text != "" {
+		s.end(live, choice)
+		live.open, live.index = t, s.next
+		s.next++
+		live.parts++
+		s.emit(canon.Event{Kind: canon.KindPartStart, Choice: choice, Index: live.index, Part: &canon.Part{Type: t}})
+	}
+	if p.Text != "" {
+		live.text.WriteString(p.Text)
+		if !s.x.standIn || t != canon.PartText {
+			s.emit(canon.Event{Kind: canon.KindDelta, Choice: choice, Index: live.index, Delta: canon.DeltaText, Text: p.Text, Logprobs: logs})
+		}
+		if len(logs) > 2 {
+			live.logs = append(live.logs, logs[1:len(logs)-1]...)
+			live.logs = append(live.logs, ',')
+		}
+	}
+	if p.ThoughtSignature != "" {
+		live.sig = p.ThoughtSignature
+	}
+}
+
+// end ends the open part of a choice.
+func (s *streamReader) end(live *liveChoice, choice int) {
+	if live.open == 0 {
+		return
+	}
+	p := canon.Part{Type: live.open, Text: live.text.String()}
+	kind := wire.OpaqueText
+	if live.open == canon.PartReasoning {
+		kind = wire.OpaqueThink
+	}
+	p.Opaque = s.opaque(live.sig, kind)
+	if s.x.standIn && live.open == canon.PartText {
+		p.Text = unfenced(p.Text)
+		s.emit(canon.Event{Kind: canon.KindDelta, Choice: choice, Index: live.index, Delta: canon.DeltaText, Text: p.Text})
+	}
+	if p.Opaque != nil && live.open == canon.PartReasoning {
+		s.emit(canon.Event{Kind: canon.KindDelta, Choice: choice, Index: live.index, Delta: canon.DeltaSignature, Text: p.Opaque.Data})
+	}
+	if n := len(live.logs); n > 0 {
+		p.Logprobs = append(append(jsontext.Value{'['}, live.logs[:n-1]...), ']')
+	}
+	s.emit(canon.Event{Kind: canon.KindPartEnd, Choice: choice, Index: live.index, Part: &p})
+	live.open, live.sig, live.logs = 0, "", nil
+	live.text = strings.Builder{}
+}
+
+// unfenced takes a fence of Markdown off an answer that must be JSON.
+func unfenced(s string) string {
+	t := strings.TrimSpace(s)
+	if !strings.HasPrefix(t, "```") || !strings.HasSuffix(t, "```") || len(t) < 6 {
+		return s
+	}
+	t = strings.TrimSuffix(t[3:], "```")
+	return strings.TrimSpace(strings.TrimPrefix(t, "json"))
+}
+
+// solid emits a part that came whole.
+func (s *streamReader) solid(live *liveChoice, choice int, p canon.Part) {
+	s.end(live, choice)
+	index := s.next
+	s.next++
+	live.parts++
+	skeleton := p
+	skeleton.Args, skeleton.Text = nil, ""
+	if p.Type == canon.PartReasoning {
+		skeleton.Opaque = &canon.Opaque{Family: p.Opaque.Family, Kind: p.Opaque.Kind}
+	}
+	s.emit(canon.Event{Kind: canon.KindPartStart, Choice: choice, Index: index, Part: &skeleton})
+	if p.Type == canon.PartReasoning {
+		s.emit(canon.Event{Kind: canon.KindDelta, Choice: choice, Index: index, Delta: canon.DeltaSignature, Text: p.Opaque.Data})
+	}
+	if p.Type == canon.PartToolCall {
+		delta := canon.Event{Kind: canon.KindDelta, Choice: choice, Index: index, Delta: canon.DeltaArgs}
+		if p.Custom {
+			delta.Delta, delta.Text = canon.DeltaText, p.Text
+		} else {
+			delta.Text = string(p.Args)
+		}
+		s.emit(delta)
+	}
+	s.emit(canon.Event{Kind: canon.KindPartEnd, Choice: choice, Index: index, Part: &p})
+}
+
+// call emits a function call. Its arguments come whole; models before Gemini 3 send no id.
+func (s *streamReader) call(live *liveChoice, choice int, in *answerPartJSON) {
+	c := in.FunctionCall
+	p := canon.Part{Type: canon.PartToolCall, CallID: c.ID, Name: c.Name, Opaque: s.opaque(in.ThoughtSignature, wire.OpaqueCall)}
+	p.SetArgs(string(c.Args))
+	if !present(c.Args) {
+		p.SetArgs("")
+	}
+	if p.CallID == "" {
+		p.CallID = s.x.req.NewID("fc_", 16)
+	}
+	s.x.back(&p)
+	live.calls = true
+	s.solid(live, choice, p)
+}
+
+func (s *streamReader) blob(live *liveChoice, choice int, in *answerPartJSON) {
+	p, err := blob(in.InlineData, "")
+	if err != nil {
+		return
+	}
+	p.Opaque = s.opaque(in.ThoughtSignature, wire.OpaqueText)
+	if p.Type == canon.PartReasoning || in.Thought { // a draft of a picture
+		return
+	}
+	s.solid(live, choice, p)
+}
+
+// broken ends the stream after a read error. What came behind a finishReason does not matter any more.
+func (s *streamReader) broken(err error) {
+	if s.finished() {
+		s.close()
+		return
+	}
+	if e, ok := errors.AsType[*apierror.Error](err); ok {
+		s.yield(canon.Event{}, e)
+		return
+	}
+	kind, msg := apierror.Transport, "the connection to the service broke"
+	switch {
+	case errors.Is(err, wire.ErrFrameTooLarge):
+		kind, msg = apierror.Upstream5xx, "the service sent an answer of more than 64 MiB"
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		kind, msg = apierror.Truncated, truncated
+	}
+	e := apierror.New(kind, "%s", msg)
+	e.Err = err
+	s.yield(canon.Event{}, e)
+}
+
+const truncated = "the upstream closed the stream early"
+
+// finished reports whether every choice has its end.
+func (s *streamReader) finished() bool {
+	for i := range s.choices {
+		if !s.choices[i].ended {
+			return false
+		}
+	}
+	return len(s.choices) > 0 || s.blocked != nil
+}
+
+// close ends the answer at the end of the stream.
+func (s *streamReader) close() {
+	s.queue = s.queue[:0]
+	if !s.finished() {
+		s.yield(canon.Event{}, apierror.New(apierror.Truncated, truncated))
+		return
+	}
+	finish := canon.Finish{}
+	if len(s.choices) == 0 {
+		finish = s.refuse()
+	} else {
+		finish = s.choices[0].finish
+	}
+	if len(s.choices) > 1 {
+		for i := range s.choices {
+			s.emit(canon.Event{Kind: canon.KindChoiceFinish, Choice: i, Finish: s.choices[i].finish})
+		}
+	}
+	ev := canon.Event{Kind: canon.KindFinish, Finish: finish, Ext: s.ext, Whole: s.whole}
+	if s.usage != (usageJSON{}) {
+		u := s.usage.canon()
+		s.emit(canon.Event{Kind: canon.KindUsage, Usage: &u})
+		ev.Usage = &u
+	}
+	s.emit(ev)
+	s.flush(nil, false)
+}
+
+// refuse tells a prompt that was blocked.
+func (s *streamReader) refuse() canon.Finish {
+	text := "The upstream blocked this prompt (" + s.blocked.BlockReason + ")"
+	if m := s.blocked.BlockReasonMessage; m != "" {
+		text += ": " + m
+	}
+	index := s.next
+	s.next++
+	if !s.copies {
+		s.emit(canon.Event{Kind: canon.KindPartStart, Index: index, Part: &canon.Part{Type: canon.PartRefusal}})
+		s.emit(canon.Event{Kind: canon.KindDelta, Index: index, Delta: canon.DeltaText, Text: text})
+		s.emit(canon.Event{Kind: canon.KindPartEnd, Index: index, Part: &canon.Part{Type: canon.PartRefusal, Text: text}})
+	}
+	return canon.Finish{Reason: canon.FinishFilter, Raw: s.blocked.BlockReason, Detail: text}
+}
+
+// finishReasons are Google's reasons in canonical form, as of genai v1.77.0. Reasons that say nothing certain count as a
+// normal end.
+var finishReasons = map[string]canon.FinishReason{
+	"STOP": canon.FinishStop, "MAX_TOKENS": canon.FinishLength,
+	"SAFETY": canon.FinishFilter, "RECITATION": canon.FinishFilter, "BLOCKLIST": canon.FinishFilter, "PROHIBITED_CONTENT": canon.FinishFilter,
+	"SPII": canon.FinishFilter, "IMAGE_SAFETY": canon.FinishFilter, "IMAGE_PROHIBITED_CONTENT": canon.FinishFilter,
+	"IMAGE_RECITATION": canon.FinishFilter, "IMAGE_OTHER": canon.FinishFilter,
+	"LANGUAGE": canon.FinishStop, "OTHER": canon.FinishStop, "NO_IMAGE": canon.FinishStop, "CONTINUATION": canon.FinishStop,
+	"MALFORMED_FUNCTION_CALL": canon.FinishStop, "UNEXPECTED_TOOL_CALL": canon.FinishStop, "TOO_MANY_TOOL_CALLS": canon.FinishStop,
+	missingSignature: canon.FinishStop,
+}
+
+const missingSignature = "MISSING_THOUGHT_SIGNATURE"
+
+// failures are reasons that mean there is no answer.
+var failures = map[string]bool{"MALFORMED_FUNCTION_CALL": true, "UNEXPECTED_TOOL_CALL": true, "TOO_MANY_TOOL_CALLS": true, missingSignature: true}
+
+func finishOf(word string) canon.FinishReason {
+	if r, ok := finishReasons[word]; ok {
+		return r
+	}
+	if strings.HasPrefix(word, "IMAGE_") {
+		return canon.FinishFilter
+	}
+	return canon.FinishStop
+}
+
+// ParseCount reads the answer of countTokens.
+func ParseCount(body []byte) (int64, error) {
+	var c struct {
+		Total    int64          `json:"totalTokens"`
+		Response jsontext.Value `json:"response"`
+	}
+	if err := json.Unmarshal(body, &c, wire.Lenient); err != nil || c.Total <= 0 && c.Response.Kind() != '{' {
+		e := apierror.New(apierror.Upstream5xx, "the service sent a token count that cannot be read")
+		e.Err = err
+		return 0, e
+	}
+	if c.Total <= 0 {
+		return ParseCount(c.Response)
+	}
+	return c.Total, nil
+}
