@@ -71,12 +71,13 @@ func (p *Pools) reserve(q Query) (*entry, int, error) {
 	if pl == nil || len(pl.all) == 0 {
 		return nil, 0, apierror.New(apierror.NotConfigured, "%s has no account yet: add one on the page or with: patchbay accounts add", q.Provider)
 	}
-	if p.rests[modelKey{q.Provider, q.Model}].After(now) {
-		return nil, 0, p.nobody(pl, q, now)
+	rest := p.modelRest(pl, q, now)
+	if rest > 0 {
+		return nil, 0, p.nobody(pl, q, now, rest)
 	}
 	e := p.choose(pl, q, now)
 	if e == nil {
-		return nil, 0, p.nobody(pl, q, now)
+		return nil, 0, p.nobody(pl, q, now, 0)
 	}
 	e.lastUsed = now
 	e.addCall(+1)
@@ -84,6 +85,21 @@ func (p *Pools) reserve(q Query) (*entry, int, error) {
 		p.bound.set(q.Provider, q.Conversation, e)
 	}
 	return e, e.generation, nil
+}
+
+// modelRest returns how long the model still rests at this provider. A request that was already tried here goes on: it
+// may be the one that found the model busy, and one more account may have room.
+func (p *Pools) modelRest(pl *pool, q Query, now time.Time) time.Duration {
+	until := p.rests[modelKey{q.Provider, q.Model}]
+	if !until.After(now) {
+		return 0
+	}
+	for id := range q.Skip {
+		if e := p.entries[id]; e != nil && e.pool == pl {
+			return 0
+		}
+	}
+	return until.Sub(now)
 }
 
 func (p *Pools) choose(pl *pool, q Query, now time.Time) *entry {
@@ -122,9 +138,9 @@ func (e *entry) free(q Query, now time.Time) bool {
 // shownReasons is how many accounts an error names.
 const shownReasons = 10
 
-// nobody explains why no account was found. The caller holds the lock.
-func (p *Pools) nobody(pl *pool, q Query, now time.Time) *apierror.Error {
-	rest := p.rests[modelKey{q.Provider, q.Model}].Sub(now)
+// nobody explains why no account was found; rest is how long the model has no capacity, whoever asks. The caller holds
+// the lock.
+func (p *Pools) nobody(pl *pool, q Query, now time.Time, rest time.Duration) *apierror.Error {
 	e := apierror.New(apierror.NoAccount, "")
 	e.Provider = q.Provider
 	var reasons []string

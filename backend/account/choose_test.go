@@ -158,6 +158,20 @@ func TestModelThatNoAccountHas(t *testing.T) {
 	})
 }
 
+func TestBusyModelLetsARunningRequestTryOneMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		defer h.close()
+		h.add("a", 0)
+		h.add("b", 0)
+		h.use(apierror.New(apierror.ModelBusy, "no capacity"))
+		e := h.none(Query{Skip: map[string]struct{}{"of another provider": {}}})
+		diff(t, modelPause, e.RetryAfter)
+		diff(t, "kiro: no usable account (a: no capacity for m at the service; b: no capacity for m at the service)", e.Msg)
+		diff(t, "b", h.must(Query{Skip: map[string]struct{}{h.ids["a"]: {}}}).Label())
+	})
+}
+
 func TestProvidersLimitOfCallsHolds(t *testing.T) {
 	h := newHouse(t)
 	h.driver.info.Policy.MaxConcurrent = 2

@@ -134,22 +134,35 @@ func glob(pattern, s string) bool {
 // Release gives the account back. A nil err clears its failure counts; otherwise the policy of the error's kind decides
 // whether the account rests, needs a new login or is not to blame.
 func (l *Lease) Release(err error) {
+	if l.release(err) && err != nil { // outside of the lock: a log may be slow
+		l.pools.needs.Log.Info("Account health changed", "account", l.id, "model", l.model, "kind", apierror.KindOf(err).String())
+	}
+}
+
+// release reports whether the account's health changed.
+func (l *Lease) release(err error) (changed bool) {
 	p, e, now := l.pools, l.entry, time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if l.released {
-		return
+		return false
 	}
 	l.released = true
 	e.lastUsed = now
 	e.addCall(-1)
 	if err == nil {
-		if e.succeeded(l.model, now) {
-			p.changed(l.id)
-		}
-		return
+		changed = e.succeeded(l.model, now)
+	} else {
+		changed = p.failed(e, l, apierror.From(err), now)
 	}
-	p.failed(e, l, apierror.From(err), now)
+	if !changed {
+		return false
+	}
+	p.changed(l.id)
+	if err != nil && e.row.Enabled && !e.usable() {
+		p.needs.Bus.Publish(events.Notice, l.id, e.row.Name+": "+e.reason)
+	}
+	return true
 }
 
 // succeeded forgets what went wrong before. A pause that still runs stays: it was set by a call that ended while this one
@@ -169,14 +182,13 @@ func (e *entry) succeeded(model string, now time.Time) bool {
 	return changed
 }
 
-// failed applies the policy. The caller holds the lock.
-func (p *Pools) failed(e *entry, l *Lease, err *apierror.Error, now time.Time) {
+// failed applies the policy and reports whether there is something to write. The caller holds the lock.
+func (p *Pools) failed(e *entry, l *Lease, err *apierror.Error, now time.Time) (changed bool) {
 	policy := apierror.PolicyOf(err.Kind)
 	why := reasonOf(e, err)
 	if policy.NextAccount != apierror.Never {
 		e.lastFault = why
 	}
-	changed := true
 	switch policy.Effect {
 	case apierror.CoolDown:
 		e.coolDown(cmp.Or(err.Scope, l.model, allModels), err, why, now)
@@ -185,28 +197,21 @@ func (p *Pools) failed(e *entry, l *Lease, err *apierror.Error, now time.Time) {
 	case apierror.Absent:
 		e.setCool(l.model, cooldown{until: now.Add(absentPause), reason: why, absent: true})
 	case apierror.NeedsLogin:
-		changed = e.refusedBy(l, why, now)
+		return e.refusedBy(l, why, now)
 	case apierror.Blocked:
-		changed = l.gen == e.generation
-		if changed {
-			e.setState(Blocked, why)
+		if l.gen != e.generation {
+			return false // it was another login
 		}
+		e.setState(Blocked, why)
 	case apierror.CountUp:
-		changed = e.faulted(why, now)
+		return e.faulted(why, now)
 	case apierror.ModelRests:
 		p.restModel(modelKey{e.row.Provider, l.model}, now)
-		changed = false
+		return false
 	default:
-		return
+		return false
 	}
-	if !changed {
-		return
-	}
-	p.changed(l.id)
-	p.needs.Log.Info("Account health changed", "account", l.id, "provider", e.row.Provider, "model", l.model, "kind", err.Kind.String())
-	if !e.usable() && e.row.Enabled {
-		p.needs.Bus.Publish(events.Notice, l.id, e.row.Name+": "+e.reason)
-	}
+	return true
 }
 
 // reasonOf returns the error's message as it stands behind an account's name.

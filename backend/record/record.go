@@ -68,7 +68,7 @@ type Log struct {
 	bus     *events.Bus
 	log     *slog.Logger
 	opt     Options
-	queue   chan Row
+	queue   chan *Row
 	dropped atomic.Int64
 	failed  atomic.Int64
 	stats   stats
@@ -88,7 +88,7 @@ func NewLog(db *store.DB, bus *events.Bus, log *slog.Logger, opt Options) *Log {
 	if opt.Usage <= 0 {
 		opt.Usage = 400 * 24 * time.Hour
 	}
-	return &Log{db: db, bus: bus, log: log, opt: opt, queue: make(chan Row, opt.Queue), stats: newStats()}
+	return &Log{db: db, bus: bus, log: log, opt: opt, queue: make(chan *Row, opt.Queue), stats: newStats()}
 }
 
 // Begin counts a request as running; the returned function takes its row when it has ended. Calling it again does nothing.
@@ -107,7 +107,7 @@ func (l *Log) Begin() (end func(Row)) {
 func (l *Log) Add(r Row) {
 	l.stats.observe(&r)
 	select {
-	case l.queue <- r:
+	case l.queue <- &r:
 	default:
 		if l.dropped.Add(1) == 1 {
 			l.log.Warn("Request log cannot keep up, rows are dropped", "queue", cap(l.queue))
@@ -155,13 +155,13 @@ func (l *Log) drain(ctx context.Context) error {
 
 // write commits r with whatever else waits. It does not wait for more: one row alone goes at once, and under load the rows
 // that came while the last transaction ran go together.
-func (l *Log) write(ctx context.Context, r Row) {
+func (l *Log) write(ctx context.Context, r *Row) {
 	ctx = context.WithoutCancel(ctx) // a row that was taken is written
-	rows := []store.Request{toStore(&r)}
+	rows := []store.Request{toStore(r)}
 	for len(rows) < maxBatch {
 		select {
 		case r := <-l.queue:
-			rows = append(rows, toStore(&r))
+			rows = append(rows, toStore(r))
 			continue
 		default:
 		}
