@@ -179,10 +179,13 @@ func (c *conversion) structured() {
 // nativeSchema reports whether output_config.format is used. Clients of other formats may send schemas with open
 // objects, which it refuses.
 func (c *conversion) nativeSchema() bool {
-	if c.o.NoOutputConfig || c.facts.Schema != canon.Yes || c.req.Output.Kind != canon.OutputSchema {
+	if c.o.NoOutputConfig || c.req.Output.Kind != canon.OutputSchema {
 		return false
 	}
-	return c.own || closed(c.req.Output.Schema)
+	if c.own && c.o.OwnHost && c.facts.Schema == canon.Unknown { // the client knows the model
+		return true
+	}
+	return c.facts.Schema == canon.Yes && (c.own || closed(c.req.Output.Schema))
 }
 
 // closed reports whether every object of a schema forbids members that it does not name.

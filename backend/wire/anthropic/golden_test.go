@@ -79,7 +79,7 @@ func runGolden(t *testing.T, a *txtar.Archive) *txtar.Archive {
 	}
 	req, err := decode(file(a, "request.json"))
 	if err != nil {
-		put("error.txt", apierror.From(err).Param+": "+err.Error())
+		put("error.txt", apierror.From(err).Kind.String()+": "+apierror.From(err).Msg)
 		return out
 	}
 	if m := file(a, "model.txt"); m != "" {
@@ -88,7 +88,7 @@ func runGolden(t *testing.T, a *txtar.Archive) *txtar.Archive {
 	x, err := NewExchange(req, o)
 	put("canon.txt", dump(req))
 	if err != nil {
-		put("error.txt", apierror.From(err).Param+": "+err.Error())
+		put("error.txt", apierror.From(err).Kind.String()+": "+apierror.From(err).Msg)
 		return out
 	}
 	if x.verbatim {

@@ -26,6 +26,7 @@ func (Codec) AppendResponse(dst []byte, req *canon.Request, resp *canon.Response
 	for i := range parts {
 		b.part(&parts[i])
 	}
+	b.flush("")
 	w.close(']')
 	w.str("stop_reason", stopReason(resp.Finish.Reason, b.calls))
 	w.stopSequence(resp.Finish)

@@ -75,7 +75,7 @@ func wantedThinking(req *canon.Request, o Options, m canon.Model) thinking {
 		return thinking{effort: claudeEffort(r.Effort, m.Efforts)}
 	case off:
 		return thinking{kind: "disabled"}
-	case same(req) && r.Budget != nil && *r.Budget > 0 && m.BudgetMax > 0, !adaptive:
+	case same(req) && r.Budget != nil && *r.Budget > 0 && (m.BudgetMax > 0 || m.MaxOutput == 0), !adaptive: // a model that is not known: as the client says
 		t := thinking{kind: "enabled", budget: budgetOf(r)}
 		if adaptive && r.Effort != "" {
 			t.effort = claudeEffort(r.Effort, m.Efforts)
