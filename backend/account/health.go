@@ -150,6 +150,7 @@ func (l *Lease) release(err error) (changed bool) {
 	l.released = true
 	e.lastUsed = now
 	e.addCall(-1)
+	usable := e.usable()
 	if err == nil {
 		changed = e.succeeded(l.model, now)
 	} else {
@@ -159,7 +160,7 @@ func (l *Lease) release(err error) (changed bool) {
 		return false
 	}
 	p.changed(l.id)
-	if err != nil && e.row.Enabled && !e.usable() {
+	if usable && !e.usable() { // told once, not for each call that was under way
 		p.needs.Bus.Publish(events.Notice, l.id, e.row.Name+": "+e.reason)
 	}
 	return true
