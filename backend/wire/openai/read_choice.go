@@ -244,6 +244,7 @@ func (c *choice) result() canon.Finish {
 type thinkSplitter struct {
 	buf    string
 	inside bool
+	begun  bool // some thinking was seen: line ends in front of it are gone
 	passed bool // the closing tag was seen: white space after it goes away
 }
 
@@ -263,9 +264,13 @@ func (t *thinkSplitter) feed(s string) (thought, said string, over bool) {
 		case !strings.HasPrefix(trimmed, thinkOpen):
 			return "", t.buf, true
 		}
-		t.inside, t.buf = true, strings.TrimLeft(trimmed[len(thinkOpen):], "\r\n")
+		t.inside, t.buf = true, trimmed[len(thinkOpen):]
 	}
 	if t.inside {
+		if !t.begun {
+			t.buf = strings.TrimLeft(t.buf, "\r\n")
+			t.begun = t.buf != ""
+		}
 		i := strings.Index(t.buf, thinkClose)
 		if i < 0 {
 			keep := heldBack(t.buf)
