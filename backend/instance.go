@@ -132,9 +132,9 @@ func (l *Lock) Publish(i Instance) error {
 	return nil
 }
 
-// Close takes back what Publish told and gives the lock up. The lock's file stays: removing it would let two processes
+// Release takes back what Publish told and gives the lock up. The lock's file stays: removing it would let two processes
 // lock two files of the same name.
-func (l *Lock) Close() error {
+func (l *Lock) Release() error {
 	err := os.Remove(l.info)
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil

@@ -38,10 +38,10 @@ func TestOneInstanceAtATime(t *testing.T) {
 	if _, err := TakeLock(t.Context(), paths); !errors.Is(err, ErrRunning) {
 		t.Error("a second instance got the lock", err)
 	}
-	if err := l.Close(); err != nil {
+	if err := l.Release(); err != nil {
 		t.Fatal(err)
 	}
-	if err := take(t, paths).Close(); err != nil {
+	if err := take(t, paths).Release(); err != nil {
 		t.Error(err)
 	}
 }
@@ -77,7 +77,7 @@ func TestRunningInstanceIsFound(t *testing.T) {
 	if _, err := Running(t.Context(), paths); err == nil || !strings.Contains(err.Error(), "does not answer") || strings.Contains(err.Error(), "other") {
 		t.Error(err)
 	}
-	if err := l.Close(); err != nil {
+	if err := l.Release(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(paths.Dir(), infoName)); !errors.Is(err, os.ErrNotExist) {
@@ -92,7 +92,7 @@ func TestRunningInstanceIsFound(t *testing.T) {
 func TestStartingInstanceIsWaitedFor(t *testing.T) {
 	paths := tempPaths(t)
 	l := take(t, paths)
-	defer l.Close()
+	defer l.Release()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := Running(ctx, paths); err == nil || !strings.Contains(err.Error(), "try again") {
@@ -193,7 +193,7 @@ func TestKilledInstanceCountsAsNotRunning(t *testing.T) {
 		t.Error(err)
 	}
 	l := take(t, paths)
-	defer l.Close()
+	defer l.Release()
 	if _, err := os.Stat(filepath.Join(paths.Dir(), infoName)); !errors.Is(err, os.ErrNotExist) {
 		t.Error("what the killed instance left is still there", err)
 	}

@@ -1,0 +1,229 @@
+package backend
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"patchbay/backend/account"
+	"patchbay/backend/api"
+	"patchbay/backend/apierror"
+	"patchbay/backend/config"
+	"patchbay/backend/doctor"
+	"patchbay/backend/provider"
+	"patchbay/backend/record"
+	"patchbay/backend/secret"
+	"patchbay/backend/server"
+	"patchbay/backend/transport"
+)
+
+// Backend is the management service over the owners of the state: it asks them and puts what they say into its words.
+var _ api.Service = (*Backend)(nil)
+
+// explain gives errors that are none of the API's a message that a person can act on.
+func explain(err error) error {
+	if _, ok := errors.AsType[*apierror.Error](err); ok || err == nil {
+		return err
+	}
+	var msg string
+	switch {
+	case errors.Is(err, secret.ErrLocked):
+		msg = "the secrets are locked: unlock the keychain, or mend its key; `patchbay doctor` says more"
+	case errors.Is(err, secret.ErrLost):
+		msg = "the key that opens the secrets is missing or wrong: bring it back; `patchbay doctor` says more"
+	case len(config.Errors(err)) > 0:
+		first := config.Errors(err)[0]
+		return &apierror.Error{Kind: apierror.InvalidRequest, Msg: first.Key + ": " + first.Msg, Param: first.Key, Err: err}
+	default:
+		return err
+	}
+	return &apierror.Error{Kind: apierror.Internal, Msg: msg, Err: err}
+}
+
+// Status implements api.Service.
+func (b *Backend) Status(context.Context) (api.Status, error) {
+	st := api.Status{
+		Version: b.o.Version, Health: server.HealthDown, Base: b.Base(), PID: os.Getpid(), Started: b.started,
+		InFlight: b.server.InFlight(), DefaultProvider: b.router.Default(),
+		ConfigPath: b.settings.Path(), DatabasePath: b.o.Paths.Database(), LogDir: b.o.Paths.State,
+	}
+	if st.Base != "" {
+		h := b.health()
+		st.Health, st.Reasons = h.Status, h.Reasons
+	}
+	return st, nil
+}
+
+// Providers implements api.Service.
+func (b *Backend) Providers(context.Context) ([]api.ProviderView, error) {
+	states := map[string]map[string]int{}
+	for _, a := range b.accounts.List() {
+		if states[a.Provider] == nil {
+			states[a.Provider] = map[string]int{}
+		}
+		states[a.Provider][string(a.State)]++
+	}
+	def := b.router.Default()
+	var out []api.ProviderView
+	for _, k := range *b.offers.Load() {
+		v := providerView(k)
+		v.Default, v.Accounts = v.ID == def, states[v.ID]
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+func providerView(k offered) api.ProviderView {
+	v := api.ProviderView{
+		ID: k.info.ID, Name: k.info.Name, Kind: k.info.Wire, Status: k.info.Status, Enabled: k.enabled, UserDefined: k.own,
+		BaseURL: k.baseURL(), KeyURL: k.info.KeyURL, NoKey: k.info.NoKey, Instead: k.info.Instead, Models: len(k.info.Models),
+	}
+	if r := k.info.Risk; r != nil {
+		v.Risk = &api.RiskView{Level: r.Level, Text: r.Text, Since: r.Since}
+	}
+	return v
+}
+
+// baseURL is where a provider's service is.
+func (o offered) baseURL() string {
+	return cmp.Or(o.settings[provider.SettingBaseURL], o.info.BaseURL)
+}
+
+func (b *Backend) offered(id string) (offered, bool) {
+	all := *b.offers.Load()
+	i := slices.IndexFunc(all, func(k offered) bool { return k.info.ID == id })
+	if i < 0 {
+		return offered{}, false
+	}
+	return all[i], true
+}
+
+// AddProvider implements api.Service.
+func (b *Backend) AddProvider(_ context.Context, p api.NewProvider) (api.ProviderView, error) {
+	if _, there := b.offered(p.ID); there {
+		return api.ProviderView{}, apierror.Invalid("id", "there is a provider %s already; choose another id", p.ID)
+	}
+	base, err := b.cleanBase(p.BaseURL)
+	if err != nil {
+		return api.ProviderView{}, err
+	}
+	err = b.settings.Update(func(c *config.Config) error {
+		if c.Providers == nil {
+			c.Providers = map[string]config.Provider{}
+		}
+		c.Providers[p.ID] = config.Provider{Kind: p.Kind, BaseURL: base, Name: p.Name}
+		return nil
+	})
+	if err != nil {
+		return api.ProviderView{}, explain(err)
+	}
+	k, ok := b.offered(p.ID)
+	if !ok {
+		return api.ProviderView{}, apierror.New(apierror.Unsupported, "%s was written into the settings, but this version of Patchbay cannot serve its kind, %s", p.ID, p.Kind)
+	}
+	return providerView(k), nil
+}
+
+// endpoints are ends of addresses that people paste although they are no part of the base URL.
+var endpoints = []string{"/chat/completions", "/completions", "/responses", "/messages", "/embeddings", "/models", "/api/chat", "/api/tags", "/api/generate"}
+
+// cleanBase mends an address as people paste it, and refuses Patchbay's own: its requests would go round in circles.
+func (b *Backend) cleanBase(raw string) (string, error) {
+	base, err := transport.BaseURL(raw, endpoints...)
+	if err != nil {
+		return "", apierror.Invalid("base_url", "%s", apierror.From(err).Msg)
+	}
+	if doctor.Loops(base, b.settings.Current().Server.Listen, nil) || doctor.Loops(base, hostPort(b.Base()), nil) {
+		return "", apierror.Invalid("base_url", "%s is Patchbay's own address; give the address of the service", base)
+	}
+	return base, nil
+}
+
+// DefaultProvider implements api.Service.
+func (b *Backend) DefaultProvider(context.Context) (string, error) { return b.router.Default(), nil }
+
+// SetDefaultProvider implements api.Service. The choice is kept in the settings, unless a flag or a variable holds them:
+// then it counts until the program ends.
+func (b *Backend) SetDefaultProvider(_ context.Context, id string) error {
+	const key = "default_provider"
+	if id != "" {
+		k, ok := b.offered(id)
+		if !ok || !k.enabled {
+			return apierror.Invalid("provider", "there is no provider %q that is turned on", id)
+		}
+	}
+	from := b.settings.Source(key)
+	held := from.Kind == config.FromFlag || from.Kind == config.FromEnv
+	switch {
+	case id == "" && held:
+		return apierror.Invalid("provider", "the default provider is set by %s; take it away there", from.Name)
+	case held:
+		return explain(b.router.SetDefault(id))
+	case id == "":
+		return explain(b.settings.Unset(key))
+	}
+	return explain(b.settings.Set(key, id))
+}
+
+// Models implements api.Service.
+func (b *Backend) Models(ctx context.Context, provider string) ([]api.ModelView, error) {
+	if b.Base() == "" {
+		b.refreshLists(ctx) // nobody else has asked the services in this process
+	}
+	models, err := b.router.Models(ctx, provider)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.ModelView, len(models))
+	for i, m := range models {
+		out[i] = api.ModelView{ID: m.ID, Name: m.Name, Provider: m.Provider, Context: m.Context, MaxOutput: m.MaxOutput}
+	}
+	return out, nil
+}
+
+// Doctor implements api.Service.
+func (b *Backend) Doctor(ctx context.Context) ([]api.Finding, error) {
+	cfg, base := b.settings.Current(), b.Base()
+	f := doctor.Facts{
+		ConfigPath: b.settings.Path(), Listen: cfg.Server.Listen, Listening: base != "", LAN: cfg.Server.LAN,
+		Database: doctor.Database{Path: b.o.Paths.Database(), SetAside: b.dbNote}, Default: b.router.Default(),
+	}
+	if base != "" {
+		f.Listen = hostPort(base)
+	}
+	if p := b.settings.Problem(); p != nil {
+		f.ConfigProblems = append(f.ConfigProblems, p.Err.Error())
+	}
+	v := b.vault.Status(ctx)
+	f.Vault = doctor.Vault{State: string(v.State), Source: v.Source}
+	if v.Source == doctor.VaultFile {
+		f.Vault.Path = filepath.Join(b.o.Paths.Data, "vault.key")
+	}
+	if v.State != secret.OK {
+		f.Vault.Err = errors.New(v.Note)
+	}
+	for _, k := range *b.offers.Load() {
+		f.Providers = append(f.Providers, doctor.Provider{ID: k.info.ID, BaseURL: k.baseURL(), Enabled: k.enabled})
+	}
+	for _, a := range b.accounts.List() {
+		needs := a.State == account.NeedsLogin || a.State == account.NeedsAction || a.State == account.Blocked
+		f.Accounts = append(f.Accounts, doctor.Account{Provider: a.Provider, Name: a.Name, State: string(a.State), Reason: a.Reason, NeedsPerson: needs, Enabled: a.Enabled})
+	}
+	now := time.Now()
+	for _, k := range b.keys.List() {
+		if k.Valid(now) {
+			f.ClientKeys++
+		}
+	}
+	rows, err := b.record.Latest(ctx, record.Filter{Limit: 1})
+	if err != nil {
+		f.Database.Err = err
+	} else if len(rows) > 0 {
+		f.LatestRequest = rows[0].At
+	}
+	return doctor.Check(f, doctor.ThisMachine()), nil
+}
