@@ -1,0 +1,324 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"patchbay/backend/api"
+	"patchbay/backend/config"
+	"patchbay/backend/provider"
+	"patchbay/backend/secret"
+)
+
+func (a *app) accountsCommand() *cobra.Command {
+	accounts := &cobra.Command{
+		Use:   "accounts",
+		Short: "Your accounts at the providers",
+		Example: "  patchbay accounts                              list them with their health\n" +
+			"  patchbay accounts add openai                   the key is asked for\n" +
+			"  patchbay accounts disable openai/work          leave it out for now\n" +
+			"  patchbay accounts clear openai/work            end its pauses",
+		Args: noArgs,
+		RunE: a.listAccounts,
+	}
+	const which = "an account: its id, PROVIDER/NAME or name"
+	one := nArgs(1, 1, which)
+	accounts.AddCommand(
+		&cobra.Command{Use: "list", Short: "List the accounts with their health", Args: noArgs, RunE: a.listAccounts},
+		a.accountsAddCommand(),
+		a.accountsSetCommand(one),
+		&cobra.Command{Use: "remove ACCOUNT", Short: "Forget an account and its key", Args: one, RunE: a.onAccount(
+			func(ctx context.Context, svc api.Service, v api.AccountView) error {
+				return svc.RemoveAccount(ctx, v.ID)
+			},
+			"Removed the account %s and its key.")},
+		&cobra.Command{Use: "enable ACCOUNT", Short: "Use an account again", Args: one, RunE: a.onAccount(switchTo(true), "The account %s is used again.")},
+		&cobra.Command{Use: "disable ACCOUNT", Short: "Leave an account out", Args: one, RunE: a.onAccount(switchTo(false), "The account %s is left out from now on.")},
+		&cobra.Command{Use: "clear ACCOUNT", Short: "End the pauses of an account", Args: one, RunE: a.onAccount(
+			func(ctx context.Context, svc api.Service, v api.AccountView) error {
+				_, err := svc.ClearAccount(ctx, v.ID)
+				return err
+			}, "The pauses of %s are over.")},
+	)
+	return accounts
+}
+
+func switchTo(on bool) func(context.Context, api.Service, api.AccountView) error {
+	return func(ctx context.Context, svc api.Service, v api.AccountView) error {
+		_, err := svc.ChangeAccount(ctx, v.ID, api.AccountChange{Enabled: &on})
+		return err
+	}
+}
+
+func (a *app) listAccounts(cmd *cobra.Command, _ []string) error {
+	return a.with(cmd.Context(), func(svc api.Service) error {
+		list, err := svc.Accounts(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return printList(a, list, "ID|ACCOUNT|STATE|PRIORITY|BUSY|DETAIL", func(v api.AccountView) []string {
+			return []string{v.ID, label(v), v.State, fmt.Sprint(v.Priority), fmt.Sprint(v.InFlight), accountDetail(v)}
+		}, "There is no account yet. Add one: patchbay accounts add PROVIDER (`patchbay providers` lists the providers)")
+	})
+}
+
+func label(v api.AccountView) string { return v.Provider + "/" + v.Name }
+
+// accountDetail says why an account rests, and until when.
+func accountDetail(v api.AccountView) string {
+	var parts []string
+	if v.Reason != "" {
+		parts = append(parts, v.Reason)
+	}
+	for _, c := range v.Cooling {
+		text := "rests until " + shown(c.Until)
+		if c.Model != "" && c.Model != "*" {
+			text = c.Model + " " + text
+		}
+		if c.Reason != "" && c.Reason != v.Reason {
+			text += " (" + c.Reason + ")"
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// onAccount makes a command that does something to the account it names.
+func (a *app) onAccount(do func(context.Context, api.Service, api.AccountView) error, text string) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		return a.with(cmd.Context(), func(svc api.Service) error {
+			v, err := findAccount(cmd.Context(), svc, args[0])
+			if err != nil {
+				return err
+			}
+			if err := do(cmd.Context(), svc, v); err != nil {
+				return err
+			}
+			return a.done(text, label(v))
+		})
+	}
+}
+
+// findAccount finds an account by id, by provider/name, or by a name that only one has.
+func findAccount(ctx context.Context, svc api.Service, ref string) (api.AccountView, error) {
+	list, err := svc.Accounts(ctx)
+	if err != nil {
+		return api.AccountView{}, err
+	}
+	var found []api.AccountView
+	for _, v := range list {
+		if v.ID == ref {
+			return v, nil
+		}
+		if strings.EqualFold(label(v), ref) || strings.EqualFold(v.Name, ref) {
+			found = append(found, v)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return api.AccountView{}, fmt.Errorf("there is no account %q; `patchbay accounts` lists them", ref)
+	case 1:
+		return found[0], nil
+	}
+	names := make([]string, len(found))
+	for i, v := range found {
+		names[i] = v.ID + " (" + label(v) + ")"
+	}
+	return api.AccountView{}, fmt.Errorf("%q may be any of these; say which one by its id: %s", ref, strings.Join(names, ", "))
+}
+
+// accountFlags are the flags that describe an account.
+type accountFlags struct {
+	name, keyFile, baseURL, kind, proxyFile string
+	keyStdin                                bool
+	priority                                int
+}
+
+func (f *accountFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.name, "name", "", "what to call the account")
+	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "read the key from this `file`")
+	cmd.Flags().BoolVar(&f.keyStdin, "key-stdin", false, "read the key from standard input")
+	cmd.Flags().IntVar(&f.priority, "priority", 0, "lower numbers are used first")
+	cmd.Flags().StringVar(&f.proxyFile, "proxy-file", "", "read the URL of a proxy for this account from this `file`; it may hold a password")
+}
+
+// proxy reads the proxy's URL. Like a key it does not come from the command line.
+func (a *app) proxy(f accountFlags) (secret.Value, error) {
+	if f.proxyFile == "" {
+		return secret.Value{}, nil
+	}
+	v, err := a.readSecret(f.proxyFile, false, "", true)
+	if err != nil {
+		return v, fmt.Errorf("the proxy: %w", err)
+	}
+	return v, nil
+}
+
+func (a *app) accountsAddCommand() *cobra.Command {
+	var f accountFlags
+	cmd := &cobra.Command{
+		Use:   "add PROVIDER",
+		Short: "Add an account by its API key",
+		Long: "Adds an account. The key is asked for at the terminal, or read from a file or from standard input; it is\n" +
+			"sealed before it is stored and never shown again. With --base-url a provider that Patchbay does not know is\n" +
+			"written into the settings first.",
+		Example: "  patchbay accounts add openai\n" +
+			"  patchbay accounts add anthropic --name work --key-file key.txt\n" +
+			"  patchbay accounts add deepseek --base-url https://api.deepseek.com/v1 --kind openai\n" +
+			"  patchbay accounts add home --base-url http://192.168.1.5:1234/v1",
+		Args: nArgs(1, 1, "a provider; `patchbay providers` lists them"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), func(svc api.Service) error { return a.addAccount(cmd.Context(), svc, args[0], f) })
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().StringVar(&f.baseURL, "base-url", "", "where the service is")
+	cmd.Flags().StringVar(&f.kind, "kind", "", "what a new provider speaks: "+strings.Join(config.Kinds, ", ")+" (default openai)")
+	return cmd
+}
+
+func (a *app) addAccount(ctx context.Context, svc api.Service, id string, f accountFlags) error {
+	p, known, err := a.findProvider(ctx, svc, id)
+	if err != nil {
+		return err
+	}
+	if !known && f.baseURL == "" {
+		return fmt.Errorf("there is no provider %q; `patchbay providers` lists them.\nFor a service of your own say where it is: patchbay accounts add %[1]s --base-url URL --kind openai", id)
+	}
+	if known && f.kind != "" && f.kind != p.Kind {
+		return usagef("%s is there already and speaks %s; choose another id for a service of kind %s", p.ID, p.Kind, f.kind)
+	}
+	if p.Risk != nil {
+		fmt.Fprintf(a.err, "Note on %s (%s): %s\n", p.Name, p.Risk.Since, p.Risk.Text)
+	}
+	n := api.NewAccount{Provider: id, Name: f.name, Priority: f.priority}
+	if n.Proxy, err = a.proxy(f); err != nil {
+		return err
+	}
+	if n.Key, err = a.accountKey(p, known, f); err != nil {
+		return err
+	}
+	if known {
+		n.Provider = p.ID
+		if f.baseURL != "" && f.baseURL != p.BaseURL {
+			n.Settings = map[string]string{provider.SettingBaseURL: f.baseURL}
+		}
+	} else if _, err := svc.AddProvider(ctx, api.NewProvider{ID: id, Kind: orElse(f.kind, "openai"), BaseURL: f.baseURL}); err != nil {
+		return err
+	}
+	v, err := svc.AddAccount(ctx, n)
+	if err != nil {
+		return err
+	}
+	return a.printAdded(ctx, svc, v)
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// accountKey reads the key. Local servers need none, so it is not asked for there, but taken where it is given.
+func (a *app) accountKey(p api.ProviderView, known bool, f accountFlags) (secret.Value, error) {
+	given := f.keyFile != "" || f.keyStdin
+	noKey := p.NoKey || f.kind == "ollama"
+	if noKey && !given {
+		return secret.Value{}, nil
+	}
+	question := "API key of " + orElse(p.Name, p.ID) + " (not shown): "
+	if !known {
+		question = "API key (not shown; empty if the service needs none): "
+	} else if p.KeyURL != "" {
+		question = "Keys are made at " + p.KeyURL + "\n" + question
+	}
+	return a.readSecret(f.keyFile, f.keyStdin, question, !known && !given)
+}
+
+// findProvider finds a provider by id or by the name it has in AIClient-2-API.
+func (a *app) findProvider(ctx context.Context, svc api.Service, id string) (api.ProviderView, bool, error) {
+	list, err := svc.Providers(ctx)
+	if err != nil {
+		return api.ProviderView{}, false, err
+	}
+	for _, want := range []string{id, strings.ToLower(id), config.OldNames[id]} {
+		for _, p := range list {
+			if p.ID == want {
+				return p, true, nil
+			}
+		}
+	}
+	return api.ProviderView{}, false, nil
+}
+
+func (a *app) printAdded(ctx context.Context, svc api.Service, v api.AccountView) error {
+	if a.json {
+		return a.printJSON(v)
+	}
+	base := a.base(ctx, svc)
+	next := "Start Patchbay with `patchbay serve`."
+	if base != "" {
+		next = "It is used from now on.\n\n" + baseURLs(base)
+	}
+	_, err := fmt.Fprintf(a.out, "Added the account %s (%s). %s\n", label(v), v.ID, strings.TrimRight(next, "\n"))
+	return err
+}
+
+func (a *app) accountsSetCommand(one cobra.PositionalArgs) *cobra.Command {
+	var f accountFlags
+	var newKey, noProxy bool
+	cmd := &cobra.Command{
+		Use:   "set ACCOUNT",
+		Short: "Change an account: name, priority, proxy, key",
+		Example: "  patchbay accounts set openai/work --priority 2\n" +
+			"  patchbay accounts set work --new-key           the new key is asked for",
+		Args: one,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.accountChange(cmd, f, newKey, noProxy)
+			if err != nil {
+				return err
+			}
+			return a.onAccount(func(ctx context.Context, svc api.Service, v api.AccountView) error {
+				_, err := svc.ChangeAccount(ctx, v.ID, c)
+				return err
+			}, "Changed the account %s.")(cmd, args)
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().BoolVar(&newKey, "new-key", false, "ask for a new key")
+	cmd.Flags().BoolVar(&noProxy, "no-proxy", false, "use no proxy any more")
+	return cmd
+}
+
+// accountChange reads what the flags want changed.
+func (a *app) accountChange(cmd *cobra.Command, f accountFlags, newKey, noProxy bool) (api.AccountChange, error) {
+	var c api.AccountChange
+	if cmd.Flags().Changed("name") {
+		c.Name = &f.name
+	}
+	if cmd.Flags().Changed("priority") {
+		c.Priority = &f.priority
+	}
+	if f.proxyFile != "" || noProxy {
+		v, err := a.proxy(f)
+		if err != nil {
+			return c, err
+		}
+		c.Proxy = &v
+	}
+	if newKey || f.keyFile != "" || f.keyStdin {
+		v, err := a.readSecret(f.keyFile, f.keyStdin, "New API key (not shown): ", false)
+		if err != nil {
+			return c, err
+		}
+		c.Key = &v
+	}
+	if c == (api.AccountChange{}) {
+		return c, usagef("say what to change: --name, --priority, --proxy-file, --no-proxy, --new-key, --key-file or --key-stdin")
+	}
+	return c, nil
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"patchbay/backend/api"
+)
+
+func (a *app) providersCommand() *cobra.Command {
+	providers := &cobra.Command{
+		Use:   "providers",
+		Short: "The services Patchbay knows",
+		Example: "  patchbay providers                    list them\n" +
+			"  patchbay providers default            which one serves requests that name none\n" +
+			"  patchbay providers default openai     change that, also while Patchbay runs",
+		Args: noArgs,
+		RunE: a.listProviders,
+	}
+	providers.AddCommand(
+		&cobra.Command{Use: "list", Short: "List the providers", Args: noArgs, RunE: a.listProviders},
+		a.defaultCommand(),
+	)
+	return providers
+}
+
+func (a *app) listProviders(cmd *cobra.Command, _ []string) error {
+	return a.with(cmd.Context(), func(svc api.Service) error {
+		list, err := svc.Providers(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return printList(a, list, "ID|NAME|KIND|ON|MODELS|ACCOUNTS|NOTE", func(p api.ProviderView) []string {
+			models := ""
+			if p.Models > 0 {
+				models = strconv.Itoa(p.Models)
+			}
+			return []string{p.ID, p.Name, p.Kind, yesNo(p.Enabled), models, states(p.Accounts), providerNote(p)}
+		}, "No provider is known.")
+	})
+}
+
+// states prints "2 ready, 1 cooling".
+func states(accounts map[string]int) string {
+	var parts []string
+	for _, s := range slices.Sorted(maps.Keys(accounts)) {
+		parts = append(parts, strconv.Itoa(accounts[s])+" "+s)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func providerNote(p api.ProviderView) string {
+	var parts []string
+	if p.Default {
+		parts = append(parts, "default")
+	}
+	if p.Status != "" && p.Status != "active" {
+		parts = append(parts, p.Status)
+	}
+	if p.Instead != "" {
+		parts = append(parts, "instead: "+p.Instead)
+	}
+	if p.Risk != nil {
+		parts = append(parts, p.Risk.Text)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (a *app) defaultCommand() *cobra.Command {
+	var none bool
+	cmd := &cobra.Command{
+		Use:   "default [PROVIDER]",
+		Short: "Show or change the provider for requests that name none",
+		Args:  nArgs(0, 1, "at most one provider"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if none && len(args) > 0 {
+				return usagef("choose one: a provider or --none")
+			}
+			return a.with(cmd.Context(), func(svc api.Service) error {
+				if none || len(args) > 0 {
+					return a.setDefault(cmd, svc, strings.Join(args, ""))
+				}
+				return a.showDefault(cmd, svc)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&none, "none", false, "have no default provider")
+	return cmd
+}
+
+func (a *app) setDefault(cmd *cobra.Command, svc api.Service, id string) error {
+	if id != "" {
+		p, known, err := a.findProvider(cmd.Context(), svc, id)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return fmt.Errorf("there is no provider %q; `patchbay providers` lists them", id)
+		}
+		id = p.ID
+	}
+	if err := svc.SetDefaultProvider(cmd.Context(), id); err != nil {
+		return err
+	}
+	if id == "" {
+		return a.done("There is no default provider any more.")
+	}
+	return a.done("The default provider is %s from now on.", id)
+}
+
+func (a *app) showDefault(cmd *cobra.Command, svc api.Service) error {
+	id, err := svc.DefaultProvider(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(map[string]string{"provider": id})
+	}
+	if id == "" {
+		id = "There is no default provider: a request goes to the provider that lists its model."
+	}
+	_, err = fmt.Fprintln(a.out, id)
+	return err
+}
+
+func (a *app) modelsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "models [PROVIDER]",
+		Short: "The models that apps see",
+		Example: "  patchbay models\n" +
+			"  patchbay models openai",
+		Args: nArgs(0, 1, "at most one provider"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), func(svc api.Service) error { return a.listModels(cmd, svc, strings.Join(args, "")) })
+		},
+	}
+}
+
+func (a *app) listModels(cmd *cobra.Command, svc api.Service, provider string) error {
+	models, err := svc.Models(cmd.Context(), provider)
+	if err != nil {
+		return err
+	}
+	return printList(a, models, "MODEL|PROVIDER|CONTEXT|MAX OUTPUT|NAME", func(m api.ModelView) []string {
+		return []string{m.ID, m.Provider, limit(m.Context), limit(m.MaxOutput), m.Name}
+	}, "There are no models yet. Add an account: patchbay accounts add PROVIDER")
+}
+
+// limit prints a number of tokens; 0 is unknown.
+func limit(n int64) string {
+	if n <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}

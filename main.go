@@ -1,0 +1,27 @@
+// Patchbay gives every AI app on a computer one local address, behind which stand the person's own accounts.
+//
+// This package is the command line: it reads arguments, talks to a running instance or opens the store itself, and prints
+// tables. What is done stands in package backend.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker.
+var version = ""
+
+func main() {
+	// Without this a double click on Windows prints a text and exits (cobra, command_win.go).
+	cobra.MousetrapHelpText = ""
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	code := run(ctx, newApp(), os.Args[1:])
+	stop()
+	os.Exit(code)
+}
