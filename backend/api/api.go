@@ -193,12 +193,14 @@ type RequestView struct {
 	ID         string    `json:"id"`
 	At         time.Time `json:"at"`
 	Key        string    `json:"key,omitempty"` // id of the client key
-	Client     string    `json:"client"`        // the client's wire format
+	KeyName    string    `json:"key_name,omitempty"`
+	Client     string    `json:"client"` // the client's wire format
 	Op         string    `json:"op,omitempty"`
 	Stream     bool      `json:"stream"`
 	Asked      string    `json:"asked"`
 	Provider   string    `json:"provider,omitempty"`
-	Account    string    `json:"account,omitempty"`
+	Account    string    `json:"account,omitempty"` // its id
+	Label      string    `json:"label,omitempty"`   // the account's name
 	Model      string    `json:"model,omitempty"`
 	Attempts   int       `json:"attempts"`
 	Status     int       `json:"status"`
@@ -231,9 +233,11 @@ type UsageView struct {
 // UsageRow adds up one combination of provider, account, model and client key.
 type UsageRow struct {
 	Provider string `json:"provider,omitempty"`
-	Account  string `json:"account,omitempty"`
+	Account  string `json:"account,omitempty"` // its id
+	Label    string `json:"label,omitempty"`   // the account's name
 	Model    string `json:"model,omitempty"`
 	Key      string `json:"key,omitempty"`
+	KeyName  string `json:"key_name,omitempty"`
 	Requests int64  `json:"requests"`
 	Errors   int64  `json:"errors"`
 	Tokens   Tokens `json:"tokens"`
