@@ -136,13 +136,20 @@ func (o *Options) needsConversion(req *canon.Request) bool {
 		return true
 	case o.NoJSONSchema && has(`"json_schema"`):
 		return true
-	case !o.OwnHost && (oldForm(req) || has(`"custom"`) || has(`"allowed_tools"`)):
+	case !o.OwnHost && (oldForm(req) || newToolForms(req)):
 		return true
 	case !o.OwnHost && !o.CacheControl && has(`"prompt_cache_breakpoint"`):
 		return true
 	default:
 		return o.OwnHost && has(`"cache_control"`)
 	}
+}
+
+// newToolForms reports whether the request uses what few compatible servers know: custom tools, allowed_tools.
+func newToolForms(req *canon.Request) bool {
+	m := req.ToolChoice.Mode
+	return m == canon.ChoiceAllowed || m == canon.ChoiceAllowReq ||
+		slices.ContainsFunc(req.Tools, func(t canon.Tool) bool { return t.Kind == canon.ToolCustom })
 }
 
 // edited returns the client's body with the few members changed that must be: in one pass, so that every other byte

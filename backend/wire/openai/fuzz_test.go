@@ -121,8 +121,8 @@ func FuzzReadStream(f *testing.F) {
 		if d := cmp.Diff(whole, eventsOf(t, x(), in, int(cut)%9+1)); d != "" {
 			t.Error(d)
 		}
-		for range x().ReadWhole(in) {
-			_ = x
+		if _, err := canon.Collect(x().ReadWhole(in)); err != nil && apierror.From(err).Msg == "" {
+			t.Error("an error without words")
 		}
 		_ = ParseError(400, nil, in)
 		_, _ = ParseModels(in)

@@ -219,6 +219,8 @@ func TestWhatForcesAConversion(t *testing.T) {
 		{chat(`"tools":[{"type":"function","function":{"name":"f","strict":true}}]`), Options{NoStrict: true}, true},
 		{chat(`"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{}}}`), Options{NoJSONSchema: true}, true},
 		{chat(`"functions":[{"name":"f"}]`), Options{}, true},
+		{chat(`"tools":[{"type":"custom","custom":{"name":"c"}}]`), Options{}, true},
+		{chat(`"tools":[{"type":"function","function":{"name":"c"}}],"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[{"name":"c"}]}}`), Options{}, true},
 		{chat(`"functions":[{"name":"f"}]`), Options{OwnHost: true}, false},
 		{messages(`{"role":"user","content":[{"type":"text","text":"x","prompt_cache_breakpoint":{"mode":"explicit"}}]}`), Options{}, true},
 		{messages(`{"role":"user","content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}`), Options{OwnHost: true}, true},
