@@ -43,6 +43,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this host name is not known to Patchbay; add it to server.allowed_hosts if it should be", http.StatusForbidden)
 		return
 	}
+	if s.o.API != nil && strings.HasPrefix(r.URL.Path, "/api/") {
+		s.o.API.ServeHTTP(w, r) // no page of another origin ever reaches it: the rules below are for the model endpoints
+		return
+	}
 	if guard.cors(w, r) {
 		return
 	}

@@ -15,7 +15,6 @@ import (
 	"patchbay/backend/canon"
 	"patchbay/backend/clientkey"
 	"patchbay/backend/gateway"
-	"patchbay/backend/record"
 	"patchbay/backend/route"
 	"patchbay/backend/wire"
 )
@@ -44,8 +43,8 @@ type Options struct {
 	Gateway  *gateway.Gateway
 	Keys     Keys
 	Models   Catalogue
-	Log      *record.Log
 	Settings func() Settings
+	API      http.Handler // the management API below /api/, which guards itself; may be nil
 	Health   func() Health
 	Metrics  func(dst []byte) []byte
 	Logger   *slog.Logger
