@@ -24,13 +24,16 @@ func parseSuffix(model, format string, listed func(string) bool) suffixed {
 	if format == "ollama" {
 		s.model = strings.TrimSuffix(s.model, ":latest")
 	}
-	if head, word, ok := parenthesised(s.model); ok {
-		if r := reasoningOf(word); r != nil {
-			s.model, s.reasoning = head, r
+	for again := true; again; { // both may stand there, in either order
+		again = false
+		if low := strings.ToLower(s.model); strings.HasSuffix(low, "[1m]") {
+			s.model, again = s.model[:len(s.model)-len("[1m]")], true
 		}
-	}
-	if low := strings.ToLower(s.model); strings.HasSuffix(low, "[1m]") {
-		s.model = s.model[:len(s.model)-len("[1m]")]
+		if head, word, ok := parenthesised(s.model); ok && s.reasoning == nil {
+			if r := reasoningOf(word); r != nil {
+				s.model, s.reasoning, again = head, r, true
+			}
+		}
 	}
 	if base, ok := strings.CutSuffix(s.model, "-thinking"); ok && !listed(s.model) && listed(base) {
 		s.model = base

@@ -52,7 +52,7 @@ func (r *Router) Plan(ctx context.Context, q Query) (Plan, error) {
 	if r.usable(x, c.Provider) {
 		plan.Candidates = append(plan.Candidates, c)
 	} else {
-		plan.Steps = append(plan.Steps, c.Provider+": has no account")
+		plan.Steps = append(plan.Steps, apierror.From(r.notConfigured(x, c.Provider)).Msg)
 	}
 	r.chain(x, &plan, c, q)
 	if len(plan.Candidates) == 0 {
@@ -74,28 +74,70 @@ func (r *Router) choose(x *index, q Query) (Candidate, string, error) {
 		return Candidate{}, "", apierror.Invalid("model", "model is required")
 	}
 	if q.PathProvider != "" {
-		if p, rest := x.splitPrefix(model); p != nil && p.ID == q.PathProvider {
-			model = rest // the prefix only repeats the path; another one is part of the name
-		}
-		c, err := x.fixed(q.PathProvider, model, q.Format)
+		c, err := x.below(q.PathProvider, model, q.Format)
 		return c, "the path names " + q.PathProvider, err
+	}
+	if id, declines := x.declinedPrefix(model); declines {
+		return Candidate{}, "", errDeclined(id)
 	}
 	if p, rest := x.splitPrefix(model); p != nil {
 		c, err := x.fixed(p.ID, rest, q.Format)
 		return c, "the model's prefix names " + p.ID, err
 	}
-	if q.HeaderProvider != "" && q.HeaderProvider != "auto" {
-		p := x.byName[strings.ToLower(q.HeaderProvider)]
-		if p == nil {
-			return Candidate{}, "", apierror.Invalid("X-Patchbay-Provider", "the header X-Patchbay-Provider names %q, which is no provider", q.HeaderProvider)
+	if name := q.HeaderProvider; name != "" && name != "auto" {
+		p := x.byName[strings.ToLower(name)]
+		switch {
+		case declined[strings.ToLower(name)]:
+			return Candidate{}, "", errDeclined(name)
+		case p == nil:
+			return Candidate{}, "", apierror.Invalid("X-Patchbay-Provider", "the header X-Patchbay-Provider names %q, which is no provider", name)
 		}
-		c, err := x.fixed(p.ID, model, q.Format)
+		c, err := x.below(p.ID, model, q.Format)
 		return c, "the header names " + p.ID, err
 	}
 	if target, ok := x.alias(model); ok {
 		return r.aliased(x, model, target, q)
 	}
+	// An alias may carry a suffix: "fast(high)".
+	if s := parseSuffix(model, q.Format, func(name string) bool { _, ok := x.alias(name); return ok }); s.model != model {
+		if target, ok := x.alias(s.model); ok {
+			c, reason, err := r.aliased(x, s.model, target, q)
+			if s.reasoning != nil {
+				c.Reasoning = s.reasoning
+			}
+			return c, reason, err
+		}
+	}
 	return r.byLists(x, model, q)
+}
+
+func errDeclined(name string) error {
+	return apierror.New(apierror.Unsupported, "%s is not supported by Patchbay; use one of the providers that `patchbay providers` lists", name)
+}
+
+// declinedPrefix tells a name that begins with a service which Patchbay will not have.
+func (x *index) declinedPrefix(model string) (string, bool) {
+	i := strings.IndexAny(model, "/:")
+	if i <= 0 || len(x.byModel[model]) > 0 {
+		return "", false
+	}
+	id := strings.ToLower(model[:i])
+	return id, declined[id]
+}
+
+// below makes the candidate of a provider that the path or a header names. A prefix that names the same provider only
+// repeats it, any other one is part of the name; an alias that leads to this provider counts.
+func (x *index) below(provider, model, format string) (Candidate, error) {
+	if p, rest := x.splitPrefix(model); p != nil && p.ID == provider {
+		model = rest
+	} else if target, ok := x.alias(model); ok {
+		if p, rest := x.splitPrefix(target); p != nil && p.ID == provider {
+			model = rest
+		} else if p == nil {
+			model = target
+		}
+	}
+	return x.fixed(provider, model, format)
 }
 
 func (r *Router) aliased(x *index, alias, target string, q Query) (Candidate, string, error) {

@@ -232,8 +232,10 @@ func buildIndex(providers []Provider, settings Settings, lists map[string][]cano
 	}
 	for _, p := range x.providers {
 		for _, alias := range p.Aliases {
-			if x.byName[alias] == nil {
-				x.byName[alias] = p
+			for _, name := range []string{alias, strings.ToLower(alias)} { // prefixes and headers are read in any case
+				if x.byName[name] == nil {
+					x.byName[name] = p
+				}
 			}
 		}
 	}
