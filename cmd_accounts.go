@@ -60,7 +60,7 @@ func (a *app) listAccounts(cmd *cobra.Command, _ []string) error {
 			return err
 		}
 		return printList(a, list, "ID|ACCOUNT|STATE|PRIORITY|BUSY|DETAIL", func(v api.AccountView) []string {
-			return []string{v.ID, label(v), v.State, fmt.Sprint(v.Priority), fmt.Sprint(v.InFlight), accountDetail(v)}
+			return []string{v.ID, label(v), v.State, fmt.Sprint(v.Priority), fmt.Sprint(v.InFlight), clip(accountDetail(v))}
 		}, "There is no account yet. Add one: patchbay accounts add PROVIDER (`patchbay providers` lists the providers)")
 	})
 }
@@ -70,9 +70,6 @@ func label(v api.AccountView) string { return v.Provider + "/" + v.Name }
 // accountDetail says why an account rests, and until when.
 func accountDetail(v api.AccountView) string {
 	var parts []string
-	if v.Reason != "" {
-		parts = append(parts, v.Reason)
-	}
 	for _, c := range v.Cooling {
 		text := "rests until " + shown(c.Until)
 		if c.Model != "" && c.Model != "*" {
@@ -82,6 +79,9 @@ func accountDetail(v api.AccountView) string {
 			text += " (" + c.Reason + ")"
 		}
 		parts = append(parts, text)
+	}
+	if v.Reason != "" {
+		parts = append(parts, v.Reason)
 	}
 	return strings.Join(parts, "; ")
 }

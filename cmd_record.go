@@ -87,7 +87,7 @@ func (a *app) logs(cmd *cobra.Command, svc api.Service, q api.RequestQuery) erro
 		}
 		return []string{
 			shown(r.At), strconv.Itoa(r.Status), r.Client, r.Asked, r.Provider, orElse(r.Label, r.Account), r.Model, strconv.Itoa(r.Attempts),
-			fmt.Sprint(r.DurationMS), count(r.Tokens.Input), count(r.Tokens.Output), failure,
+			fmt.Sprint(r.DurationMS), count(r.Tokens.Input), count(r.Tokens.Output), clip(failure),
 		}
 	}, "No request was made yet.")
 }

@@ -280,7 +280,7 @@ func TestAccountsAreChanged(t *testing.T) {
 	b.svc.AccountList = []api.AccountView{
 		{ID: "a", Provider: "openai", Name: "work", State: "cooling", Reason: "asked to pause", Enabled: true, Cooling: []api.CoolDownView{{Model: "m", Reason: "limit", Until: until}, {Model: "*", Reason: "asked to pause", Until: until}}},
 	}
-	b.run(t, "accounts", "list").check(t, exitOK, "openai/work", "cooling", "asked to pause; m rests until 2026-11-22 14:05:00 (limit); rests until")
+	b.run(t, "accounts", "list").check(t, exitOK, "openai/work", "cooling", "m rests until 2026-11-22 14:05:00 (limit); rests until 2026-11-22 14:05:00; asked to pause")
 	b.run(t, "accounts", "disable", "work").check(t, exitOK, "openai/work is left out")
 	if b.svc.AccountList[0].Enabled {
 		t.Error("still on")

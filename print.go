@@ -74,6 +74,15 @@ func clean(s string) string {
 	}, s)
 }
 
+// clip keeps texts of services from filling the screen; --json has them whole.
+func clip(s string) string {
+	const most = 100
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-3]) + "..."
+	}
+	return s
+}
+
 // shown prints a time in the person's own zone; "" for none.
 func shown(t time.Time) string {
 	if t.IsZero() {

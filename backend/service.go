@@ -59,7 +59,9 @@ func (b *Backend) Status(context.Context) (api.Status, error) {
 }
 
 // Providers implements api.Service.
-func (b *Backend) Providers(context.Context) ([]api.ProviderView, error) {
+func (b *Backend) Providers(ctx context.Context) ([]api.ProviderView, error) {
+	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // for lists that are being read; it is only a number
+	defer cancel()
 	states := map[string]map[string]int{}
 	for _, a := range b.accounts.List() {
 		if states[a.Provider] == nil {
@@ -72,6 +74,9 @@ func (b *Backend) Providers(context.Context) ([]api.ProviderView, error) {
 	for _, k := range *b.offers.Load() {
 		v := providerView(k)
 		v.Default, v.Accounts = v.ID == def, states[v.ID]
+		if listed, err := b.router.Models(ctx, v.ID); err == nil && len(listed) > 0 {
+			v.Models = len(listed) // else the built-in list has to do
+		}
 		out = append(out, v)
 	}
 	return out, nil

@@ -104,7 +104,7 @@ func vault(f Facts, _ System) []Finding {
 		return []Finding{{
 			ID: "vault", Level: Warn, Title: "The secrets are protected by a key file only", Detail: v.Path,
 			Fix: "Whoever can read this file and the database can read the secrets: it is weaker than the keychain of the operating system. " +
-				"Use a desktop keychain where there is one, or hand the key in by PATCHBAY_VAULT_KEY.",
+				"Keep it out of backups and shared folders, or hand the key in by PATCHBAY_VAULT_KEY.",
 		}}
 	case VaultMemory:
 		return []Finding{{ID: "vault", Level: Warn, Title: "The secrets are in memory only", Detail: "They are gone when Patchbay ends."}}
