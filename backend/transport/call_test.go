@@ -229,6 +229,7 @@ func TestFailureSaysWhatHappened(t *testing.T) {
 		{"no such name", dial(&net.DNSError{Name: "nowhere.example"}), "nowhere.example", apierror.Transport, "nowhere.example cannot be found"},
 		{"refused here", dial(syscall.ECONNREFUSED), "127.0.0.1:11434", apierror.Transport, "nothing answers at 127.0.0.1:11434"},
 		{"refused there", dial(syscall.ECONNREFUSED), "api.example:443", apierror.Transport, "refuses"},
+		{"refused here, on Windows", dial(syscall.Errno(10061)), "localhost:1234", apierror.Transport, "nothing answers at localhost:1234"},
 		{"reset", &url.Error{Op: "Post", URL: "x", Err: syscall.ECONNRESET}, "h", apierror.Transport, "cut"},
 		{"our own", fmt.Errorf("x: %w", apierror.Invalid("p", "q")), "h", apierror.InvalidRequest, "q"},
 		{"anything", errors.New("strange ?key=canary"), "h", apierror.Transport, "failed"},

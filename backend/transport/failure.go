@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -74,13 +75,14 @@ func classify(err error, host string) *apierror.Error {
 		return transport(proxyFails)
 	case isDNS:
 		return transport("the name %s cannot be found; check the base URL and the network", de.Name)
-	case errors.Is(err, syscall.ECONNREFUSED) && Local(hostName(host)):
+	case isErrno(err, syscall.ECONNREFUSED, wsaRefused) && Local(hostName(host)):
 		return transport("nothing answers at %s; start that server or check the base URL", host)
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case isErrno(err, syscall.ECONNREFUSED, wsaRefused):
 		return transport("%s refuses the connection", host)
 	case isCertificate(err):
 		return transport("the certificate of %s is not trusted", host)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EPIPE),
+		isErrno(err, syscall.ECONNRESET, wsaReset):
 		return transport("%s cut the connection before it answered", host)
 	default:
 		return transport("the connection to %s failed", host)
@@ -98,6 +100,18 @@ func timedOut(err error, dialing, viaProxy bool) *apierror.Error {
 	default:
 		return apierror.New(apierror.Timeout, "the service did not answer in time")
 	}
+}
+
+// What Windows says (winsock2.h); package syscall has other numbers for these names there. No other system has errors of
+// these numbers.
+const (
+	wsaReset   = syscall.Errno(10054)
+	wsaRefused = syscall.Errno(10061)
+)
+
+func isErrno(err error, codes ...syscall.Errno) bool {
+	e, ok := errors.AsType[syscall.Errno](err)
+	return ok && slices.Contains(codes, e)
 }
 
 func isCertificate(err error) bool {

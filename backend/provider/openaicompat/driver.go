@@ -1,0 +1,301 @@
+// Package openaicompat is the driver for services that speak OpenAI Chat: OpenAI itself, and whatever a person adds as a
+// provider of kind "openai". What a service does differently is data: settings, quirks, and what it was seen to refuse.
+// The wire format is in backend/wire/openai.
+package openaicompat
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"patchbay/backend/apierror"
+	"patchbay/backend/canon"
+	"patchbay/backend/provider"
+	"patchbay/backend/transport"
+	"patchbay/backend/wire/openai"
+)
+
+// Driver serves one provider of this kind. The zero value is OpenAI.
+type Driver struct{ info *provider.Info }
+
+var _ provider.Driver = Driver{}
+
+// New returns the driver of a provider that is not built in. What info leaves open is filled in: the wire format, the
+// form of its settings, and a login by key.
+func New(info provider.Info) Driver {
+	info.Wire = openai.Name
+	if info.Status == "" {
+		info.Status = provider.StatusActive
+	}
+	if info.Fields == nil {
+		info.Fields = fields
+	}
+	if info.Logins == nil {
+		info.Logins = []provider.Login{{Kind: "key", Label: "API key"}}
+	}
+	return Driver{&info}
+}
+
+// fields are the settings of any service of this kind.
+var fields = []provider.Field{
+	{Key: provider.SettingBaseURL, Label: "Base URL", Kind: "url"},
+	{Key: provider.SettingAuthHeader, Label: "Header for the key", Kind: "text", Default: "Authorization"},
+	{Key: provider.SettingAuthPrefix, Label: "Text before the key", Kind: "text", Default: "Bearer "},
+	{Key: provider.SettingHeaderPrefix, Label: "Further headers", Kind: "headers"},
+	{Key: provider.SettingModels, Label: "Models, instead of the service's list", Kind: "list"},
+	{Key: provider.SettingMaxTokens, Label: "Name of the token limit", Kind: "text"},
+	{Key: provider.SettingQuirks, Label: "Quirks", Kind: "list"},
+}
+
+const ownHost = "api.openai.com"
+
+// builtIn is OpenAI. Base URL and forms of keys: OpenAI's public API reference.
+var builtIn = New(provider.Info{
+	ID: "openai", Name: "OpenAI", Aliases: []string{"openai-custom"}, BaseURL: "https://" + ownHost + "/v1",
+	KeyURL: "https://platform.openai.com/api-keys", KeyEnv: []string{"OPENAI_API_KEY"},
+	Models: []canon.Model{openai.KnownModel("gpt-5"), openai.KnownModel("gpt-5-mini")},
+})
+
+// Info describes the service.
+func (d Driver) Info() provider.Info {
+	if d.info == nil {
+		return *builtIn.info
+	}
+	return *d.info
+}
+
+// Open prepares the service for one account.
+func (d Driver) Open(env provider.Env) (provider.Upstream, error) {
+	info := d.Info()
+	raw := env.Settings[provider.SettingBaseURL]
+	if raw == "" {
+		raw = info.BaseURL
+	}
+	base, err := transport.BaseURL(raw, "/chat/completions", "/responses", "/models", "/embeddings", "/images/generations", "/completions")
+	if err != nil {
+		return nil, err
+	}
+	if env.HTTP == nil {
+		return nil, apierror.New(apierror.Internal, "this account has no connection set up")
+	}
+	if env.Log == nil {
+		env.Log = slog.New(slog.DiscardHandler)
+	}
+	if env.Provider == "" {
+		env.Provider = info.ID
+	}
+	u := &upstream{env: env, base: base, idle: info.Policy.Idle, memory: memory{note: env.Note, remember: env.Remember}}
+	if u.idle == 0 && transport.Local(transport.HostOf(base)) {
+		u.idle = localIdle
+	}
+	u.options = u.configured()
+	return u, nil
+}
+
+// localIdle is the silence that a local server may keep: it loads a model first.
+const localIdle = 10 * time.Minute
+
+type upstream struct {
+	env     provider.Env
+	base    string
+	idle    time.Duration
+	options openai.Options // as configured, before anything that was learned
+	memory  memory
+}
+
+var (
+	_ provider.Upstream = (*upstream)(nil)
+	_ provider.Embedder = (*upstream)(nil)
+)
+
+// configured makes the options of the wire format out of host and settings.
+func (u *upstream) configured() openai.Options {
+	o := openai.Options{
+		OwnHost:        transport.HostOf(u.base) == ownHost,
+		MaxTokensField: u.env.Settings[provider.SettingMaxTokens],
+	}
+	for _, name := range list(u.env.Settings[provider.SettingQuirks]) {
+		if !applyQuirk(&o, name) {
+			u.env.Log.Warn("Unknown quirk is ignored", "provider", u.env.Provider, "quirk", name)
+		}
+	}
+	return o
+}
+
+// Stream sends req and yields the answer. A request that the service refuses for a parameter it does not know, or for a
+// signature in the history, is mended and sent once more.
+func (u *upstream) Stream(ctx context.Context, req *canon.Request) canon.Stream {
+	return func(yield func(canon.Event, error) bool) {
+		o := u.options
+		apply(&o, u.memory.learned(req.Model))
+		call, err := u.call(ctx, "/chat/completions")
+		if err != nil {
+			yield(canon.Event{}, call.Fill(err))
+			return
+		}
+		if req.Format == openai.Name {
+			transport.Forward(call.Header, req.Headers, "OpenAI-Beta", "Idempotency-Key")
+		}
+		first, err := u.try(call, req, o)
+		if err != nil {
+			yield(canon.Event{}, call.Fill(err))
+			return
+		}
+		repair := func(e *apierror.Error) (transport.Try, bool) {
+			if !u.mend(&o, req.Model, e) {
+				return transport.Try{}, false
+			}
+			second, err := u.try(call, req, o)
+			return second, err == nil
+		}
+		transport.Ask(ctx, u.env.HTTP, first, repair)(yield)
+	}
+}
+
+func (u *upstream) try(call transport.Call, req *canon.Request, o openai.Options) (transport.Try, error) {
+	x, err := openai.NewExchange(req, o)
+	if err != nil {
+		return transport.Try{}, err
+	}
+	call.Body = x.Body
+	call.Header = call.Header.Clone()
+	if x.Stream {
+		call.Header.Set("Accept", "text/event-stream")
+	}
+	return transport.Try{Call: call, Read: x.Read, Refused: openai.ParseError}, nil
+}
+
+// mend changes o so that the service will not refuse the same thing again.
+func (u *upstream) mend(o *openai.Options, model string, e *apierror.Error) bool {
+	if e.BadSignature {
+		if o.ReasoningContent == openai.ReasoningNever {
+			return false
+		}
+		o.ReasoningContent = openai.ReasoningNever
+		return true
+	}
+	param, ok := refusedParam(e)
+	if !ok || !apply(o, []string{param}) {
+		return false
+	}
+	u.env.Log.Info("Service refuses a parameter, repeating without it", "provider", u.env.Provider, "account", u.env.AccountID, "model", model, "param", param)
+	if lasting(e, param) {
+		u.memory.learn(model, param)
+	}
+	return true
+}
+
+// call prepares a call with the account's key and headers. The call is good for Fill also when there is an error.
+func (u *upstream) call(ctx context.Context, path string) (transport.Call, error) {
+	c := transport.Call{URL: u.base + path, Header: http.Header{}, Idle: u.idle, Provider: u.env.Provider, Account: u.env.AccountID}
+	c.Header.Set("Accept", "application/json")
+	c.Header.Set("Content-Type", "application/json")
+	key := ""
+	if u.env.Token != nil {
+		cred, err := u.env.Token(ctx)
+		if err != nil {
+			return c, err
+		}
+		key = cred.Access.Reveal()
+		c.Secrets = append(c.Secrets, key)
+	}
+	name, prefix := u.auth()
+	transport.SetAuth(c.Header, name, prefix, key)
+	c.Secrets = append(c.Secrets, transport.SetStatic(c.Header, u.env.Settings, provider.SettingHeaderPrefix)...)
+	return c, nil
+}
+
+// auth tells the header that carries the key and what stands before the key.
+func (u *upstream) auth() (name, prefix string) {
+	name = u.env.Settings[provider.SettingAuthHeader]
+	if name == "" && strings.HasSuffix(transport.HostOf(u.base), ".openai.azure.com") {
+		name = "api-key"
+	}
+	if name == "" {
+		name = "Authorization"
+	}
+	prefix, set := u.env.Settings[provider.SettingAuthPrefix]
+	if !set && strings.EqualFold(name, "Authorization") {
+		prefix = "Bearer"
+	}
+	if prefix != "" && isLetter(prefix[len(prefix)-1]) { // forms trim the space
+		prefix += " "
+	}
+	return name, prefix
+}
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+
+// Models lists what the service has: the person's own list, else the service's. Many gateways have no list at all; that
+// is no fault of the key.
+func (u *upstream) Models(ctx context.Context) ([]canon.Model, error) {
+	if names := list(u.env.Settings[provider.SettingModels]); len(names) > 0 {
+		out := make([]canon.Model, len(names))
+		for i, n := range names {
+			out[i] = openai.KnownModel(n)
+			out[i].ID = n
+		}
+		return out, nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, transport.ListLimit, transport.LimitError("model list", transport.ListLimit))
+	defer cancel()
+	call, err := u.call(ctx, "/models")
+	if err != nil {
+		return nil, call.Fill(err)
+	}
+	call.Header.Del("Content-Type")
+	body, err := transport.Fetch(ctx, u.env.HTTP, call, transport.MaxList, openai.ParseError)
+	if err != nil {
+		if s := apierror.From(err).Upstream.Status; s == http.StatusNotFound || s == http.StatusMethodNotAllowed || s == http.StatusNotImplemented {
+			return nil, nil
+		}
+		return nil, err
+	}
+	models, err := openai.ParseModels(body)
+	if err != nil {
+		return nil, call.Fill(err)
+	}
+	return models, nil
+}
+
+// Embed makes embeddings.
+func (u *upstream) Embed(ctx context.Context, req *canon.Embed) (*canon.Embeddings, error) {
+	call, err := u.call(ctx, "/embeddings")
+	if err != nil {
+		return nil, call.Fill(err)
+	}
+	o := u.options
+	apply(&o, u.memory.learned(req.Model))
+	var refused *apierror.Error
+	for range 2 {
+		if call.Body, err = openai.EmbedRequest(req, o); err != nil {
+			return nil, call.Fill(err)
+		}
+		body, err := transport.Fetch(ctx, u.env.HTTP, call, transport.MaxAnswer, openai.ParseError)
+		if err != nil {
+			refused = apierror.From(err)
+			if u.mend(&o, req.Model, refused) {
+				continue
+			}
+			return nil, refused
+		}
+		out, err := openai.ParseEmbeddings(body)
+		if err != nil {
+			return nil, call.Fill(err)
+		}
+		return out, nil
+	}
+	return nil, refused
+}
+
+// list splits a comma list and drops what is blank.
+func list(s string) []string {
+	out := strings.Split(s, ",")
+	for i := range out {
+		out[i] = strings.TrimSpace(out[i])
+	}
+	return slices.DeleteFunc(out, func(s string) bool { return s == "" })
+}

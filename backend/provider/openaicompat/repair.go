@@ -1,0 +1,113 @@
+package openaicompat
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"patchbay/backend/apierror"
+	"patchbay/backend/wire/openai"
+)
+
+// droppable are the parameters without which an answer is still an answer to what was asked.
+var droppable = []string{
+	"temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias", "seed",
+	"logprobs", "top_logprobs", "max_tokens", "max_completion_tokens", "reasoning_effort", "reasoning", "thinking", "enable_thinking",
+	"parallel_tool_calls", "stream_options", "verbosity", "store", "metadata", "user", "safety_identifier", "service_tier",
+	"prompt_cache_key", "prompt_cache_retention", "dimensions",
+}
+
+// thinkingFields say how much to think; a service that refuses one of them gets none.
+var thinkingFields = []string{"reasoning_effort", "reasoning", "thinking", "enable_thinking"}
+
+// refusal are the words of services that name no code: "Extra inputs are not permitted" (Mistral), "property 'x' is
+// unsupported" (Groq), "invalid temperature: only 1 is allowed" (Kimi), "Unrecognized request argument" (OpenAI).
+var refusal = regexp.MustCompile(`(?i)unsupported|not supported|does not support|unknown|unrecognized|not permitted|not allowed|only .{1,20} allowed|unexpected|extra (?:inputs|fields|forbidden)`)
+
+// refusedParam returns the parameter that a service does not take, if it can be left out.
+func refusedParam(e *apierror.Error) (string, bool) {
+	if e.Kind != apierror.InvalidRequest || e.Param == "" {
+		return "", false
+	}
+	param, _, _ := strings.Cut(e.Param, ".")
+	if !slices.Contains(droppable, param) {
+		return "", false
+	}
+	switch e.Upstream.Code {
+	case "unsupported_parameter", "unsupported_value", "unknown_parameter":
+		return param, true
+	}
+	return param, refusal.MatchString(e.Msg)
+}
+
+// lasting reports whether the model will refuse the parameter every time. One effort that it does not know says nothing
+// of the others.
+func lasting(e *apierror.Error, param string) bool {
+	return e.Upstream.Code != "unsupported_value" || !slices.Contains(thinkingFields, param) && param != "verbosity"
+}
+
+// apply makes o leave out or rename what a service refuses. It reports whether that changed anything.
+func apply(o *openai.Options, params []string) bool {
+	changed := false
+	for _, p := range params {
+		changed = applyOne(o, p) || changed
+	}
+	return changed
+}
+
+func applyOne(o *openai.Options, param string) bool {
+	switch param {
+	case "max_tokens", "max_completion_tokens":
+		other := "max_completion_tokens"
+		if param == other {
+			other = "max_tokens"
+		}
+		if o.MaxTokensField == other { // that is what was just sent
+			return false
+		}
+		o.MaxTokensField = other
+		return true
+	case "stream_options":
+		changed := !o.NoStreamOptions
+		o.NoStreamOptions = true
+		return changed
+	case "parallel_tool_calls":
+		changed := !o.NoParallelCalls
+		o.NoParallelCalls = true
+		return changed
+	}
+	if slices.Contains(o.Drop, param) {
+		return false
+	}
+	o.Drop = append(slices.Clip(o.Drop), param)
+	if slices.Contains(thinkingFields, param) {
+		o.ThinkingStyle = openai.ThinkNone
+	}
+	return true
+}
+
+// memory keeps what a model was seen to refuse, with the account.
+type memory struct {
+	note     func(string) string
+	remember func(key, value string)
+}
+
+func memoryKey(model string) string { return "refused/" + model }
+
+func (m memory) learned(model string) []string {
+	if m.note == nil {
+		return nil
+	}
+	return list(m.note(memoryKey(model)))
+}
+
+func (m memory) learn(model, param string) {
+	if m.remember == nil {
+		return
+	}
+	have := m.learned(model)
+	if slices.Contains(have, param) {
+		return
+	}
+	m.remember(memoryKey(model), strings.Join(append(have, param), ","))
+}
