@@ -97,7 +97,8 @@ func Classify(s string) string {
 }
 
 // classifyE looks into a protocol buffer whose first field is number 2. In Claude's, field 1 of that message is itself a
-// message whose field 1 is the number 11, 12 or 16; in Gemini's it is plain bytes.
+// message that starts with field 1 or 3, a small number (11, 12 or 16 in the 4.6 and newer models, 2 in older ones:
+// published examples of Anthropic); in Gemini's it is plain bytes.
 func classifyE(s string) string {
 	raw, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
@@ -113,7 +114,7 @@ func classifyE(s string) string {
 	if !ok {
 		return FamilyGemini
 	}
-	if len(inner) >= 2 && inner[0] == 0x08 && (inner[1] == 11 || inner[1] == 12 || inner[1] == 16) {
+	if len(inner) >= 2 && (inner[0] == 0x08 || inner[0] == 0x18) && inner[1] < 0x20 {
 		return FamilyClaude
 	}
 	return FamilyGemini

@@ -64,6 +64,12 @@ type Splitter interface {
 	Split(req *canon.Request) []*canon.Request
 }
 
+// A Claimer is a Codec that shares an endpoint with another one: GET /v1/models is both OpenAI's and Anthropic's. It
+// gets the requests that it claims.
+type Claimer interface {
+	Claims(r *http.Request) bool
+}
+
 // Route is one endpoint.
 type Route struct {
 	Pattern string // "POST /v1/messages"

@@ -60,17 +60,7 @@ func (r *reader) opaque(s string) *canon.Opaque {
 	if r.answer {
 		return &canon.Opaque{Family: r.family, Kind: wire.OpaqueThink, Data: s}
 	}
-	o := wire.ReadOpaque(s, wire.OpaqueThink)
-	if o.Family == wire.FamilyGemini && olderClaude(s) {
-		o.Family = wire.FamilyClaude
-	}
-	return o
-}
-
-// olderClaude reports whether a signature with the outer envelope that Claude and Gemini share is one of Claude's before
-// the 4.6 models: its inner message starts with field 3, a small number (published examples of Anthropic).
-func olderClaude(s string) bool {
-	return len(s) > 10 && s[0] == 'E' && (s[3:7] == "KAhg" || s[4:8] == "CgIY")
+	return wire.ReadOpaque(s, wire.OpaqueThink)
 }
 
 // content reads the value of a content member: a string or an array of blocks. null and absent give nothing.
