@@ -62,7 +62,7 @@ func dumpPart(p *canon.Part) string {
 		out = append(out, string(p.Args))
 	}
 	if p.Media != nil {
-		out = append(out, fmt.Sprintf("%s %d bytes %s%s", p.Media.MIME, len(p.Media.Data), p.Media.URL, p.Media.FileID))
+		out = append(out, strings.TrimSpace(fmt.Sprintf("%s %d bytes %s%s", p.Media.MIME, len(p.Media.Data), p.Media.URL, p.Media.FileID)))
 	}
 	if len(p.Server) > 0 {
 		out = append(out, string(p.Server))

@@ -2,6 +2,7 @@ package gemini
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -41,6 +42,9 @@ func turnsOf(req *canon.Request) []turn {
 			default:
 				waiting = append(waiting, p)
 			}
+			continue
+		}
+		if says := func(p canon.Part) bool { return p.Type != canon.PartText || p.Text != "" || p.Opaque != nil }; !slices.ContainsFunc(m.Parts, says) {
 			continue
 		}
 		if last < 0 || turns[last].role != m.Role {
@@ -113,15 +117,14 @@ func (x *Exchange) contents(w *writer) error {
 		}
 		w.close(']')
 		w.close('}')
-		count++
+		if count++; count == 1 && role == "model" && !same(x.req) { // the first content must be the user's
+			w.b = slices.Insert(w.b, mark, []byte(`{"role":"user","parts":[{"text":"(continue)"}]},`)...)
+		}
 		return nil
 	}
 	for i := range turns {
 		var err error
 		if turns[i].role == canon.RoleAssistant {
-			if count == 0 && !same(x.req) { // the first content must be the user's
-				w.value([]byte(`{"role":"user","parts":[{"text":"(continue)"}]}`))
-			}
 			calls = callsOf(turns[i].parts)
 			err = write("model", func() error { return t.model(turns[i].parts) })
 		} else {
