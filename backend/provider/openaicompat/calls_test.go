@@ -225,6 +225,26 @@ func TestErrorInsideGoodStatus(t *testing.T) {
 	}
 }
 
+func TestThinkingAloudIsSplitOffForOtherFormats(t *testing.T) {
+	aloud := strings.Replace(ok, "fine", "<think>hm</think>fine", 1)
+	first := func(settings map[string]string, req *canon.Request) canon.Part {
+		r, e := providertest.Follow(t, newFake(t, aloud).open(settings, "k").Stream(t.Context(), req))
+		if e != nil || len(r.Parts) == 0 {
+			t.Fatalf("%+v, %v", r, e)
+		}
+		return r.Parts[0]
+	}
+	if p := first(nil, plain()); p.Type != canon.PartReasoning || p.Text+strings.Join(p.Summary, "") != "hm" {
+		t.Errorf("%+v", p)
+	}
+	own := map[string]string{"quirks": "own_host"}
+	for _, p := range []canon.Part{first(own, plain()), first(nil, chat(t, `{"model":"x","messages":[{"role":"user","content":"hi"}]}`))} {
+		if p.Type != canon.PartText || p.Text != "<think>hm</think>fine" {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
 func TestAuthHeader(t *testing.T) {
 	for _, c := range []struct {
 		name     string

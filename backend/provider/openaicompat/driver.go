@@ -156,6 +156,8 @@ func (u *upstream) Stream(ctx context.Context, req *canon.Request) canon.Stream 
 }
 
 func (u *upstream) try(call transport.Call, req *canon.Request, o openai.Options) (transport.Try, error) {
+	// models that think aloud do so at any service but OpenAI's; a client of this format gets the text as it came
+	o.SplitThinkTags = o.SplitThinkTags || req.Format != openai.Name && !o.OwnHost
 	x, err := openai.NewExchange(req, o)
 	if err != nil {
 		return transport.Try{}, err
