@@ -104,9 +104,6 @@ func appendBlob(w *writer, m *canon.Media, sig string, ext map[string]jsontext.V
 	w.b = append(w.b, '"')
 	w.b = base64.StdEncoding.AppendEncode(w.b, m.Data)
 	w.b = append(w.b, '"')
-	if ext != nil {
-		w.opt("displayName", m.FileName)
-	}
 	w.inner(ext)
 	w.close('}')
 	w.opt("thoughtSignature", sig)

@@ -280,12 +280,16 @@ func blob(in *blobJSON, path string) (canon.Part, error) {
 	if m.MIME == "" {
 		return canon.Part{}, invalid(path+".mimeType", "must not be empty")
 	}
-	return canon.Part{Type: mediaType(m.MIME), Media: m, Ext: prefixed(in.Ext)}, nil
+	return canon.Part{Type: mediaType(m.MIME), Media: m, Ext: inner(in.Ext, in.DisplayName)}, nil
 }
 
-// prefixed keeps members of the inner object apart from those of the part.
-func prefixed(ext map[string]jsontext.Value) map[string]jsontext.Value {
+// inner keeps members of the inner object apart from those of the part. A file's name is one of them: the Gemini API
+// itself refuses it, so it only goes back to whoever sent it.
+func inner(ext map[string]jsontext.Value, displayName string) map[string]jsontext.Value {
 	var out map[string]jsontext.Value
+	if displayName != "" {
+		keep(&out, "$call.displayName", wire.AppendString(nil, displayName))
+	}
 	for name, v := range camelKeys(ext) {
 		keep(&out, "$call."+name, v)
 	}
@@ -312,7 +316,7 @@ func file(in *fileJSON, path string) (canon.Part, error) {
 		return canon.Part{}, invalid(path+".fileUri", "must not be empty")
 	}
 	m := &canon.Media{MIME: strings.ToLower(in.MIMEType), FileName: in.DisplayName}
-	p := canon.Part{Type: mediaType(m.MIME), Media: m, Ext: prefixed(in.Ext)}
+	p := canon.Part{Type: mediaType(m.MIME), Media: m, Ext: inner(in.Ext, in.DisplayName)}
 	switch {
 	case ownFile(in.FileURI):
 		m.FileID = in.FileURI

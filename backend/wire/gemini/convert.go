@@ -229,9 +229,6 @@ func (t *turnWriter) media(p *canon.Part) error {
 	w.begin("fileData", '{')
 	w.opt("mimeType", m.MIME)
 	w.str("fileUri", uri)
-	if ext != nil {
-		w.opt("displayName", m.FileName)
-	}
 	w.inner(ext)
 	w.close('}')
 	w.ext(ext)

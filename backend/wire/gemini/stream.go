@@ -359,7 +359,10 @@ func (s *streamReader) candidate(c *candidateJSON) error {
 	if live.ended {
 		return nil
 	}
-	logs := chatLogprobs(c.Logprobs)
+	var logs jsontext.Value
+	if present(c.Logprobs) {
+		logs = chatLogprobs(c.Logprobs)
+	}
 	for i := range c.Content.Parts {
 		s.part(live, at, &c.Content.Parts[i], logs)
 		logs = nil

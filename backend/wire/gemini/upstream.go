@@ -2,6 +2,7 @@ package gemini
 
 import (
 	"bytes"
+	"iter"
 	"net/url"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -195,18 +196,10 @@ func (x *Exchange) editContents(o canon.Object) (canon.Edit, bool, error) {
 	if raw.Kind() == '{' {
 		raw = append(append(jsontext.Value{'['}, raw...), ']')
 	}
-	d := jsontext.NewDecoder(bytes.NewBuffer(raw), wire.Lenient)
-	if _, err := d.ReadToken(); err != nil {
-		return canon.Edit{}, false, invalid("contents", "cannot be read")
-	}
 	changed, copied := false, 0
 	var w writer
-	for d.PeekKind() != ']' {
-		v, err := d.ReadValue()
-		if err != nil {
-			return canon.Edit{}, false, invalid("contents", "cannot be read")
-		}
-		end := int(d.InputOffset())
+	for start, end := range elements(raw) {
+		v := raw[start:end]
 		if !x.mustRewrite(v) {
 			continue
 		}
@@ -218,8 +211,7 @@ func (x *Exchange) editContents(o canon.Object) (canon.Edit, bool, error) {
 			continue
 		}
 		changed = true
-		w.b = append(w.b, raw[copied:end-len(v)]...)
-		w.b = append(w.b, anew...)
+		w.b = append(append(w.b, raw[copied:start]...), anew...)
 		copied = end
 	}
 	if !changed {
@@ -227,6 +219,48 @@ func (x *Exchange) editContents(o canon.Object) (canon.Edit, bool, error) {
 	}
 	w.b = append(w.b, raw[copied:]...)
 	return canon.Edit{Name: name, Value: w.b}, true, nil
+}
+
+// elements yields where the objects of an array start and end. The array is known to be valid JSON, which a second pass of
+// the decoder would only check again: that took as long as all the rest of a long request.
+func elements(raw jsontext.Value) iter.Seq2[int, int] {
+	return func(yield func(start, end int) bool) {
+		depth, start := 0, 0
+		for i := 0; i < len(raw); i++ {
+			switch raw[i] {
+			case '"':
+				i += stringEnd(raw[i:])
+			case '{', '[':
+				if depth++; depth == 2 {
+					start = i
+				}
+			case '}', ']':
+				if depth--; depth == 1 && !yield(start, i+1) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// stringEnd returns the index of the quote that ends the string b starts with.
+func stringEnd(b []byte) int {
+	at := 1
+	for {
+		n := bytes.IndexByte(b[at:], '"')
+		if n < 0 {
+			return len(b)
+		}
+		at += n
+		slashes := 0
+		for b[at-1-slashes] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return at
+		}
+		at++
+	}
 }
 
 // rewriteContent writes a model's turn anew, nil for a turn of another. A turn of which nothing is left keeps an empty
