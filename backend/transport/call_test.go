@@ -332,11 +332,3 @@ func TestHeaders(t *testing.T) {
 		t.Error("no key")
 	}
 }
-
-func TestFail(t *testing.T) {
-	for _, err := range Fail(errors.New("inner")) {
-		if apierror.KindOf(err) != apierror.Internal {
-			t.Errorf("%v", err)
-		}
-	}
-}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"patchbay/backend/apierror"
-	"patchbay/backend/canon"
 )
 
 // BaseURL normalises the address of a service as people paste it: white space, a missing scheme, a query, trailing
@@ -103,9 +102,4 @@ func Forward(h http.Header, client map[string][]string, names ...string) {
 			h[http.CanonicalHeaderKey(name)] = slices.Clone(v)
 		}
 	}
-}
-
-// Fail is a stream that is nothing but an error.
-func Fail(err error) canon.Stream {
-	return func(yield func(canon.Event, error) bool) { yield(canon.Event{}, apierror.From(err)) }
 }
