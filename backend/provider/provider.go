@@ -112,6 +112,7 @@ const (
 	SettingModels       = "models"        // comma list: a static model list instead of the live one
 	SettingQuirks       = "quirks"        // comma list of quirk names
 	SettingMaxTokens    = "max_tokens_as" // the name of the token limit field for kind openai
+	SettingIdle         = "idle"          // silence allowed inside an answer, as a duration ("90s")
 )
 
 // Status values of Info.

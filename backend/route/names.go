@@ -21,6 +21,11 @@ func parseSuffix(model, format string, listed func(string) bool) suffixed {
 	if listed(model) {
 		return s
 	}
+	// Some apps write versions of Claude with a dot.
+	if dashed := strings.ReplaceAll(model, ".", "-"); strings.HasPrefix(model, "claude-") && listed(dashed) {
+		s.model = dashed
+		return s
+	}
 	if format == "ollama" {
 		s.model = strings.TrimSuffix(s.model, ":latest")
 	}
@@ -91,6 +96,24 @@ func family(format string) string {
 	}
 }
 
+// undated takes a date off the end of a model's id: "-20250929" or "-2025-09-29". Vendors answer to both.
+func undated(id string) (base string, dated bool) {
+	for _, n := range []int{9, 11} {
+		if len(id) <= n {
+			continue
+		}
+		head, tail := id[:len(id)-n], id[len(id)-n:]
+		digits := strings.ReplaceAll(tail, "-", "")
+		if tail[0] == '-' && len(digits) == 8 && strings.HasPrefix(digits, "20") && strings.Trim(digits, "0123456789") == "" {
+			return head, true
+		}
+	}
+	return id, false
+}
+
+// ownNames are the beginnings of the model names of a wire format's own maker.
+var ownNames = map[string]string{"claude-": "anthropic", "gemini-": "gemini"}
+
 // smallWords mark a maker's small models.
 var smallWords = []string{"haiku", "flash", "mini", "nano", "lite", "small", "fast"}
 
@@ -99,11 +122,13 @@ var smallWords = []string{"haiku", "flash", "mini", "nano", "lite", "small", "fa
 // somewhere, or the program stops.
 func (x *index) sideModel(p *Provider, model string) (string, bool) {
 	name := strings.ToLower(model)
-	if !strings.HasPrefix(name, "claude-") && !strings.HasPrefix(name, "gemini-") {
-		return "", false
+	for begin, wire := range ownNames {
+		if strings.HasPrefix(name, begin) && wire != p.Wire {
+			m := x.defaultModel(p, isSmall(name))
+			return m, m != ""
+		}
 	}
-	m := x.defaultModel(p, isSmall(name))
-	return m, m != ""
+	return "", false
 }
 
 // isSmall looks for whole words: "gemini" holds "mini".

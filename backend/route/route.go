@@ -290,6 +290,15 @@ func (x *index) add(p *Provider) {
 		models[m.ID] = m
 		x.byModel[m.ID] = append(x.byModel[m.ID], p)
 	}
+	for _, m := range list { // "claude-sonnet-4-5" is another name of "claude-sonnet-4-5-20250929"
+		if base, dated := undated(m.ID); dated {
+			if _, taken := models[base]; !taken {
+				m.ID, m.Provider = base, p.ID
+				models[base] = m
+				x.byModel[base] = append(x.byModel[base], p)
+			}
+		}
+	}
 	if _, has := x.lists[p.ID]; has {
 		for alias := range p.Models {
 			if _, taken := models[alias]; !taken {

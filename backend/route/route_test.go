@@ -43,7 +43,7 @@ func newHouse() *house {
 		accounts: map[string]bool{"openai": true, "anthropic": true, "router": true, "off": true, "local": true},
 		lists: map[string][]canon.Model{
 			"openai":    models("gpt-5", "gpt-5-mini", "shared"),
-			"anthropic": models("claude-sonnet-4-5", "claude-haiku-4-5"),
+			"anthropic": models("claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-5-20251101"),
 			"router":    models("openai/gpt-5", "x:8b", "shared"),
 		},
 	}
@@ -83,6 +83,9 @@ func TestFirstHitDecides(t *testing.T) {
 		"a header":                                    {Query{Model: "gpt-5", HeaderProvider: "router"}, "router gpt-5"},
 		"a header with an old id":                     {Query{Model: "m", HeaderProvider: "claude-custom", Format: "anthropic"}, "anthropic m"},
 		"a header with nonsense":                      {Query{Model: "m", HeaderProvider: "nope"}, "invalid_request"},
+		"an undated name of a dated model":            {Query{Model: "claude-opus-4-5", Format: "openai"}, "anthropic claude-opus-4-5"},
+		"a version with a dot":                        {Query{Model: "claude-haiku-4.5", Format: "openai"}, "anthropic claude-haiku-4-5"},
+		"a maker's own name that is not listed":       {Query{PathProvider: "anthropic", Model: "claude-next", Format: "openai"}, "anthropic claude-next"},
 		"a declined service as prefix":                {Query{Model: "grok-web/x"}, "unsupported"},
 		"a declined service in the header":            {Query{Model: "x", HeaderProvider: "grok-web"}, "unsupported"},
 		"an old id with capitals as prefix":           {Query{Model: "openaiRouter-custom/mine"}, "router openai/gpt-5"},
@@ -280,7 +283,7 @@ func TestModelLists(t *testing.T) {
 		}
 		return out
 	}
-	want := []string{"claude-haiku-4-5", "claude-sonnet-4-5", "gpt-5", "gpt-5-mini", "shared", "openai/shared", "mine", "openai/gpt-5", "router/shared", "x:8b", "fast", "plain"}
+	want := []string{"claude-haiku-4-5", "claude-opus-4-5-20251101", "claude-sonnet-4-5", "gpt-5", "gpt-5-mini", "shared", "openai/shared", "mine", "openai/gpt-5", "router/shared", "x:8b", "fast", "plain"}
 	if d := cmp.Diff(want, ids("")); d != "" {
 		t.Error(d)
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -128,6 +129,9 @@ func (s *Server) routes() {
 	var order []string
 	for _, c := range s.o.Codecs {
 		for _, r := range c.Routes() {
+			if i := strings.LastIndexByte(r.Pattern, '{'); r.Class == wire.ClassUnsupported && i > 0 && strings.HasSuffix(r.Pattern, "...}") {
+				r.Pattern = r.Pattern[:i] // two spellings of one pattern
+			}
 			if len(byPattern[r.Pattern]) == 0 {
 				order = append(order, r.Pattern)
 			}

@@ -8,6 +8,7 @@
 package anthropic
 
 import (
+	"net/http"
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
 )
@@ -34,6 +35,10 @@ var (
 	_ wire.Codec      = Codec{}
 	_ wire.CountCodec = Codec{}
 )
+
+// Claims reports whether a request on a path that OpenAI's protocol has too (the model list, files) is meant for this one:
+// the vendor demands the header anthropic-version, and its SDKs and Claude Code send it.
+func (Codec) Claims(r *http.Request) bool { return r.Header.Get("Anthropic-Version") != "" }
 
 // Name returns the format's id.
 func (Codec) Name() string { return Name }

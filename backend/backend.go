@@ -1,0 +1,366 @@
+// Package backend is the only place where the rooms are wired together: it opens the store, the vault, the accounts, the
+// router and the gateway, serves them, and closes them in the right order. It decides nothing by itself.
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"patchbay/backend/account"
+	"patchbay/backend/api"
+	"patchbay/backend/canon"
+	"patchbay/backend/clientkey"
+	"patchbay/backend/config"
+	"patchbay/backend/events"
+	"patchbay/backend/gateway"
+	"patchbay/backend/logging"
+	"patchbay/backend/provider"
+	"patchbay/backend/record"
+	"patchbay/backend/route"
+	"patchbay/backend/secret"
+	"patchbay/backend/server"
+	"patchbay/backend/store"
+	"patchbay/backend/transport"
+)
+
+// Options say what to open.
+type Options struct {
+	Paths   config.Paths
+	Flags   map[string]string // settings by key, from the command line
+	Env     []string          // nil = the process's own
+	Version string
+	Stderr  io.Writer         // log lines for people; nil = none
+	Ready   func(base string) // called once it listens; may be nil
+}
+
+// Backend is the whole program but for its user interfaces. Open makes it, Run serves, Close ends it.
+type Backend struct {
+	o        Options
+	lock     *Lock
+	settings *config.Settings
+	log      *logging.Log
+	bus      *events.Bus
+	db       *store.DB
+	vault    *secret.Vault
+	keys     *clientkey.Keys
+	clients  *transport.Clients
+	accounts *account.Pools
+	router   *route.Router
+	record   *record.Log
+	gateway  *gateway.Gateway
+	server   *server.Server
+	token    secret.Value
+	started  time.Time
+	dbNote   string // what the store said about a file it could not read
+	offers   atomic.Pointer[[]offered]
+
+	mu       sync.Mutex // guards what follows
+	base     string     // where it listens, "" before
+	listener net.Listener
+	firstKey secret.Value
+}
+
+// Open opens everything and listens nowhere yet. Only one Backend can be open per folder: ErrRunning otherwise.
+func Open(ctx context.Context, o Options) (b *Backend, err error) {
+	if o.Env == nil {
+		o.Env = os.Environ()
+	}
+	b = &Backend{o: o, bus: &events.Bus{}, token: NewToken(), started: time.Now()}
+	defer func() {
+		if err != nil {
+			_ = b.Close() // the first error is the one to tell
+		}
+	}()
+	if b.lock, err = TakeLock(ctx, o.Paths); err != nil {
+		return nil, err
+	}
+	if err = b.openSettings(); err != nil {
+		return nil, err
+	}
+	if err = b.openStore(ctx); err != nil {
+		return nil, err
+	}
+	if err = b.openAccounts(ctx); err != nil {
+		return nil, err
+	}
+	b.openFront()
+	b.settings.Subscribe(config.Subscriber{Verify: verify, Commit: b.settingsChanged})
+	return b, nil
+}
+
+func (b *Backend) openSettings() (err error) {
+	ids := make([]string, len(providers))
+	for i, d := range providers {
+		ids[i] = d.Info().ID
+	}
+	early := slog.New(slog.DiscardHandler) // what is wrong with the settings is told by Problem and by the error
+	b.settings, err = config.Load(config.Options{
+		Path: b.o.Paths.Config, LastGood: b.o.Paths.LastGood(), Env: b.o.Env, Flags: b.o.Flags, Builtin: ids, Bus: b.bus, Log: early,
+	})
+	if err != nil {
+		return err
+	}
+	cfg := b.settings.Current()
+	if err := verify(nil, cfg); err != nil {
+		return err
+	}
+	b.setOffers(cfg)
+	b.log, err = logging.New(logging.Options{
+		Text: b.o.Stderr, Dir: b.o.Paths.State, MaxBytes: int64(cfg.Log.MaxSize), MaxFiles: cfg.Log.MaxFiles,
+		Level: cfg.Log.Level, Packages: cfg.Log.Packages,
+	})
+	if err != nil {
+		return fmt.Errorf("opening the log: %w", err)
+	}
+	if p := b.settings.Problem(); p != nil {
+		b.log.Logger().Error("The settings file cannot be read; the last good settings are in force", "err", p.Err)
+	}
+	for _, name := range b.settings.Unknown() {
+		b.log.Logger().Warn("An environment variable names no setting", "name", name)
+	}
+	return nil
+}
+
+// verify refuses settings that this version cannot carry out.
+func verify(_, cfg *config.Config) error {
+	builtin := map[string]bool{}
+	for _, d := range providers {
+		builtin[d.Info().ID] = true
+	}
+	for id, p := range cfg.Providers {
+		if _, ok := kinds[p.Kind]; !ok && !builtin[id] {
+			return &config.Error{Key: "providers." + id + ".kind", Msg: fmt.Sprintf("the kind %q is not served by this version; openai and anthropic are", p.Kind)}
+		}
+	}
+	return nil
+}
+
+func (b *Backend) openStore(ctx context.Context) (err error) {
+	if b.settings.Current().Database != "" {
+		return errors.New("database: this version keeps its rows in the embedded database only; leave the setting out")
+	}
+	path := b.o.Paths.Database()
+	if err = os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("making the folder of the database: %w", err)
+	}
+	if b.db, b.dbNote, err = store.Open(ctx, path); err != nil {
+		return fmt.Errorf("opening the database: %w", err)
+	}
+	if b.dbNote != "" {
+		b.log.Logger().Error("The database could not be read", "note", b.dbNote)
+	}
+	b.vault = secret.NewVault(b.db, secret.PickSource(b.getenv, b.o.Paths.Data))
+	b.keys, err = clientkey.Open(ctx, b.db)
+	return err
+}
+
+// getenv reads the environment that Open was given.
+func (b *Backend) getenv(name string) string {
+	for i := len(b.o.Env) - 1; i >= 0; i-- {
+		if e := b.o.Env[i]; len(e) > len(name) && e[len(name)] == '=' && e[:len(name)] == name {
+			return e[len(name)+1:]
+		}
+	}
+	return ""
+}
+
+func (b *Backend) openAccounts(ctx context.Context) (err error) {
+	b.clients = transport.NewClients(transport.Options{Version: b.o.Version, Connect: b.settings.Current().Timeouts.Connect})
+	b.accounts, err = account.New(ctx, account.Needs{
+		Store: b.db, Secrets: b.vault, Bus: b.bus, Log: b.log.For("account"), Driver: b.driver, HTTP: b.client,
+	})
+	return err
+}
+
+// driver looks a provider up for an account.
+func (b *Backend) driver(id string) (provider.Driver, map[string]string, error) {
+	for _, o := range *b.offers.Load() {
+		if o.info.ID == id {
+			return o.driver, o.settings, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("there is no provider %q", id)
+}
+
+// client returns the client for a proxy. A proxy that cannot be used gives one that fails: no call goes around it.
+func (b *Backend) client(proxy string) *http.Client {
+	c, err := b.clients.Client(proxy)
+	if err != nil {
+		return &http.Client{Transport: failing{err}}
+	}
+	return c
+}
+
+type failing struct{ err error }
+
+func (f failing) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		_ = r.Body.Close() // a RoundTripper must
+	}
+	return nil, f.err
+}
+
+func (b *Backend) openFront() {
+	b.router = route.New(route.Options{
+		Providers:   func() []route.Provider { return routed(*b.offers.Load(), b.settings.Current()) },
+		Settings:    b.routing,
+		HasAccounts: b.accounts.HasAccounts,
+		List: func(ctx context.Context, id string) ([]canon.Model, error) {
+			return b.accounts.Models(ctx, id), nil
+		},
+		Bus: b.bus,
+	})
+	cfg := b.settings.Current()
+	b.record = record.NewLog(b.db, b.bus, b.log.For("record"), record.Options{
+		Age: time.Duration(cfg.Record.Retention.Days) * 24 * time.Hour, Rows: cfg.Record.Retention.Rows,
+	})
+	b.gateway = gateway.New(gateway.Options{
+		Planner: b.router, Accounts: b.accounts, Log: b.record, Limits: b.limits, Policy: b.policy, Logger: b.log.For("gateway"),
+	})
+	b.server = server.New(server.Options{
+		Codecs: protocols, Gateway: b.gateway, Keys: b.keys, Models: b.router, Settings: b.serverSettings,
+		API: api.Handler(b, func() string { return b.token.Reveal() }), Health: b.health, Metrics: b.metrics, Logger: b.log.For("server"),
+	})
+}
+
+func (b *Backend) routing() route.Settings {
+	cfg := b.settings.Current()
+	return route.Settings{Default: cfg.DefaultProvider, Aliases: cfg.Routing.Aliases, Chains: cfg.Routing.Chains}
+}
+
+func (b *Backend) limits(id string) gateway.Limits {
+	cfg := b.settings.Current()
+	t := cfg.TimeoutsFor(id)
+	l := gateway.Limits{Attempts: cfg.Routing.MaxAttempts, Accounts: gateway.DefaultAccounts, FirstEvent: t.FirstEvent, Whole: gateway.DefaultWhole, Total: t.Total}
+	if l.Attempts <= 0 {
+		l.Attempts = gateway.DefaultAttempts
+	}
+	if l.FirstEvent <= 0 {
+		l.FirstEvent = gateway.DefaultFirstEvent
+	}
+	return l
+}
+
+func (b *Backend) policy(id string) provider.Policy {
+	for _, o := range *b.offers.Load() {
+		if o.info.ID == id {
+			return o.info.Policy
+		}
+	}
+	return provider.Policy{}
+}
+
+func (b *Backend) serverSettings() server.Settings {
+	cfg := b.settings.Current()
+	return server.Settings{
+		Guard:     server.Guard{LAN: cfg.Server.LAN, AllowedHosts: cfg.Server.AllowedHosts, AllowedOrigins: cfg.Server.AllowedOrigins},
+		BodyLimit: int64(cfg.Server.Limits.BodyBytes), KeepAlive: cfg.Timeouts.KeepAlive,
+	}
+}
+
+func (b *Backend) setOffers(cfg *config.Config) {
+	list := offers(cfg)
+	b.offers.Store(&list)
+}
+
+// settingsChanged takes new settings up. Running requests end as they began.
+func (b *Backend) settingsChanged(_, cfg *config.Config) {
+	b.setOffers(cfg)
+	for _, o := range *b.offers.Load() {
+		b.accounts.Reopen(o.info.ID)
+	}
+	if err := b.log.SetLevels(cfg.Log.Level, cfg.Log.Packages); err != nil {
+		b.log.Logger().Warn("The log levels cannot be set", "err", err)
+	}
+	b.router.Rebuild()
+	b.log.Logger().Info("Settings changed")
+}
+
+// Run serves until ctx ends or something fails for good.
+func (b *Backend) Run(ctx context.Context) error {
+	if err := b.listen(ctx); err != nil {
+		return err
+	}
+	first, made, err := b.keys.First(ctx, "first")
+	if err != nil {
+		return fmt.Errorf("making the first client key: %w", err)
+	}
+	if made {
+		b.mu.Lock()
+		b.firstKey = first
+		b.mu.Unlock()
+	}
+	// What writes outlives what asks for writing: these jobs end after the listener has.
+	late, stopLate := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLate()
+	var writers errgroup.Group
+	writers.Go(func() error { return b.record.Run(late) })
+	writers.Go(func() error { return b.accounts.Run(late) })
+
+	jobs, jctx := errgroup.WithContext(ctx)
+	jobs.Go(func() error { return b.settings.Run(jctx) })
+	jobs.Go(func() error { return b.watchLists(jctx) })
+	jobs.Go(func() error { return b.serve(jctx) })
+	if b.o.Ready != nil {
+		b.o.Ready(b.Base())
+	}
+	err = jobs.Wait()
+	stopLate()
+	return errors.Join(notCanceled(err), notCanceled(writers.Wait()))
+}
+
+func notCanceled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// Base returns the address that apps use, "" before Run listens.
+func (b *Backend) Base() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.base
+}
+
+// FirstKey returns the client key that was made because there was none. It is kept only as long as the process lives.
+func (b *Backend) FirstKey() (secret.Value, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.firstKey, !b.firstKey.Empty()
+}
+
+// Close ends what Open opened. Run must have returned.
+func (b *Backend) Close() error {
+	var errs []error
+	if b.accounts != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		errs = append(errs, b.accounts.Flush(ctx))
+	}
+	if b.clients != nil {
+		b.clients.CloseIdle()
+	}
+	if b.db != nil {
+		errs = append(errs, b.db.Close())
+	}
+	if b.log != nil {
+		errs = append(errs, b.log.Close())
+	}
+	if b.lock != nil {
+		errs = append(errs, b.lock.Release())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,202 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"patchbay/backend/config"
+	"patchbay/backend/doctor"
+	"patchbay/backend/events"
+	"patchbay/backend/record"
+	"patchbay/backend/server"
+)
+
+// grace is how long streams may go on when Patchbay stops.
+const grace = 10 * time.Second
+
+// listen opens the listener and tells commands where it is.
+func (b *Backend) listen(ctx context.Context) error {
+	l, err := b.bind(ctx, b.settings.Current())
+	if err != nil {
+		return err
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	base := "http://" + net.JoinHostPort(showHost(l.Addr()), strconv.Itoa(port))
+	b.mu.Lock()
+	b.listener, b.base = l, base
+	b.mu.Unlock()
+	return b.lock.Publish(Instance{PID: os.Getpid(), Port: port, Token: b.token, Version: b.o.Version, Base: base})
+}
+
+// showHost is the host that apps on this machine use for a listener.
+func showHost(a net.Addr) string {
+	ip := a.(*net.TCPAddr).IP
+	if ip.IsUnspecified() {
+		return "127.0.0.1"
+	}
+	return ip.String()
+}
+
+func (b *Backend) bind(ctx context.Context, cfg *config.Config) (net.Listener, error) {
+	addr := cfg.Server.Listen
+	if host, port, err := net.SplitHostPort(addr); err == nil && cfg.Server.LAN && isLoopback(host) {
+		addr = net.JoinHostPort("", port)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, taken(addr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", addr, err)
+	}
+	return l, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// taken says who has the port. It is left to the person to choose another one.
+func taken(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("the address %s is in use", addr)
+	}
+	holder := "another program"
+	if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+		if p, ok := doctor.Holder(uint16(n)); ok {
+			holder = p.String()
+		}
+	}
+	return fmt.Errorf("port %s is in use by %s; stop it, or choose another port: patchbay serve --listen 127.0.0.1:PORT (or server.listen in the settings)", port, holder)
+}
+
+// serve answers until ctx ends, then lets streams finish.
+func (b *Backend) serve(ctx context.Context) error {
+	b.mu.Lock()
+	l := b.listener
+	b.mu.Unlock()
+	done := make(chan error, 1)
+	go func() { done <- b.server.Serve(l) }() // ends with Shutdown below
+	select {
+	case err := <-done:
+		return fmt.Errorf("serving: %w", err)
+	case <-ctx.Done():
+	}
+	err := b.server.Shutdown(grace)
+	<-done
+	return err
+}
+
+// listsAge is how long model lists are kept before they are asked for again; the accounts keep their own for as long.
+const listsAge = 6 * time.Hour
+
+// watchLists reads the model lists at start, when accounts or providers come and go, and every few hours.
+func (b *Backend) watchLists(ctx context.Context) error {
+	changed := b.bus.Subscribe(ctx, 64)
+	seen := b.accountSet()
+	b.refreshLists(ctx)
+	go b.refreshEvery(ctx) // ends with ctx
+	for ev := range changed {
+		if ev.Topic != events.Account && ev.Topic != events.Config && ev.Topic != events.Gap {
+			continue
+		}
+		if now := b.accountSet(); ev.Topic != events.Account || !slices.Equal(now, seen) {
+			seen = now
+			b.refreshLists(ctx)
+		}
+	}
+	return nil
+}
+
+func (b *Backend) refreshEvery(ctx context.Context) {
+	t := time.NewTicker(listsAge)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			b.refreshLists(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (b *Backend) refreshLists(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	b.router.Refresh(ctx)
+}
+
+// accountSet tells when accounts came or went; their health changes far more often.
+func (b *Backend) accountSet() []string {
+	var out []string
+	for _, a := range b.accounts.List() {
+		if a.Enabled {
+			out = append(out, a.ID)
+		}
+	}
+	return out
+}
+
+// health says how well requests can be answered now.
+func (b *Backend) health() server.Health {
+	h := server.Health{Status: server.HealthOK, Version: b.o.Version}
+	usable := 0
+	list := b.accounts.List()
+	for _, a := range list {
+		switch {
+		case !a.Enabled:
+		case a.Reason == "":
+			usable++
+		default:
+			h.Reasons = append(h.Reasons, a.Provider+": "+a.Name+": "+a.Reason)
+		}
+	}
+	switch {
+	case len(list) == 0:
+		h.Status, h.Reasons = server.HealthDegraded, []string{"there is no account yet"}
+	case usable == 0:
+		h.Status = server.HealthDown
+	case len(h.Reasons) > 0:
+		h.Status = server.HealthDegraded
+	}
+	if p := b.settings.Problem(); p != nil {
+		h.Reasons = append(h.Reasons, "the settings file cannot be read; the last good settings are in force")
+		if h.Status == server.HealthOK {
+			h.Status = server.HealthDegraded
+		}
+	}
+	return h
+}
+
+func (b *Backend) metrics(dst []byte) []byte {
+	type key struct{ provider, state string }
+	count := map[key]int{}
+	var order []key
+	for _, a := range b.accounts.List() {
+		k := key{a.Provider, string(a.State)}
+		if count[k] == 0 {
+			order = append(order, k)
+		}
+		count[k]++
+	}
+	slices.SortFunc(order, func(a, b key) int {
+		return strings.Compare(a.provider+" "+a.state, b.provider+" "+b.state)
+	})
+	rows := make([]record.AccountCount, len(order))
+	for i, k := range order {
+		rows[i] = record.AccountCount{Provider: k.provider, State: k.state, N: count[k]}
+	}
+	return b.record.AppendMetrics(dst, rows)
+}

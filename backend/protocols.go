@@ -1,0 +1,14 @@
+package backend
+
+import (
+	"patchbay/backend/wire"
+	"patchbay/backend/wire/anthropic"
+	"patchbay/backend/wire/openai"
+)
+
+// protocols are the wire formats that clients may speak. The first one words the errors of paths that belong to no
+// format.
+var protocols = []wire.Codec{
+	openai.Codec{},
+	anthropic.Codec{},
+}

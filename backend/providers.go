@@ -1,0 +1,121 @@
+package backend
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"patchbay/backend/config"
+	"patchbay/backend/provider"
+	"patchbay/backend/provider/anthropiccompat"
+	"patchbay/backend/provider/openaicompat"
+	"patchbay/backend/route"
+)
+
+// providers is every upstream service Patchbay knows by itself, in the order people see them.
+var providers = []provider.Driver{
+	openaicompat.Driver{},
+	anthropiccompat.Driver{},
+}
+
+// kinds makes the driver of a provider that a person added, by its kind.
+var kinds = map[string]func(provider.Info) provider.Driver{
+	"openai":    func(i provider.Info) provider.Driver { return openaicompat.New(i) },
+	"anthropic": func(i provider.Info) provider.Driver { return anthropiccompat.New(i) },
+}
+
+// offered is one provider under the settings of the moment.
+type offered struct {
+	driver   provider.Driver
+	info     provider.Info
+	own      bool // a person added it
+	enabled  bool
+	settings map[string]string
+}
+
+// offers are the providers that the settings leave, built-in ones first, then a person's own by id.
+func offers(cfg *config.Config) []offered {
+	var out []offered
+	known := map[string]bool{}
+	for _, d := range providers {
+		id := d.Info().ID
+		known[id] = true
+		out = append(out, offer(d, cfg.Providers[id]))
+	}
+	for _, id := range slices.Sorted(maps.Keys(cfg.Providers)) {
+		p := cfg.Providers[id]
+		make, ok := kinds[p.Kind]
+		if known[id] || !ok {
+			continue // a kind that this version does not serve is refused where the settings are checked
+		}
+		o := offer(make(provider.Info{ID: id, Name: nameOf(id, p), Wire: p.Kind, Status: provider.StatusActive, BaseURL: p.BaseURL, NoKey: true}), p)
+		o.own = true
+		out = append(out, o)
+	}
+	return out
+}
+
+func nameOf(id string, p config.Provider) string {
+	if p.Name != "" {
+		return p.Name
+	}
+	return id
+}
+
+func offer(d provider.Driver, p config.Provider) offered {
+	o := offered{driver: d, info: d.Info(), enabled: !d.Info().Off, settings: settingsOf(p)}
+	if p.Name != "" {
+		o.info.Name = p.Name
+	}
+	if p.Enabled != nil {
+		o.enabled = *p.Enabled
+	}
+	return o
+}
+
+// settingsOf are a provider's settings in the form that drivers read.
+func settingsOf(p config.Provider) map[string]string {
+	s := map[string]string{}
+	set := func(key, value string) {
+		if value != "" {
+			s[key] = value
+		}
+	}
+	set(provider.SettingBaseURL, p.BaseURL)
+	set(provider.SettingAuthHeader, p.AuthHeader)
+	set(provider.SettingAuthPrefix, p.AuthPrefix)
+	set(provider.SettingModels, strings.Join(p.Models, ","))
+	set(provider.SettingQuirks, strings.Join(p.Quirks, ","))
+	if p.Timeouts.Idle > 0 {
+		set(provider.SettingIdle, p.Timeouts.Idle.String())
+	}
+	for name, value := range p.Headers {
+		set(provider.SettingHeaderPrefix+name, value)
+	}
+	return s
+}
+
+// defaultPriority is the place of a provider whose settings name none.
+const defaultPriority = 100
+
+// routed are the offers as the router sees them.
+func routed(list []offered, cfg *config.Config) []route.Provider {
+	out := make([]route.Provider, 0, len(list))
+	for _, o := range list {
+		p := cfg.Providers[o.info.ID]
+		r := route.Provider{
+			ID: o.info.ID, Name: o.info.Name, Aliases: slices.Clone(o.info.Aliases), Labels: o.info.Labels, Wire: o.info.Wire,
+			Priority: p.Priority, Enabled: o.enabled, Models: p.Aliases,
+		}
+		if r.Priority <= 0 {
+			r.Priority = defaultPriority
+		}
+		for old, id := range config.OldNames {
+			if id == r.ID && !slices.Contains(r.Aliases, old) {
+				r.Aliases = append(r.Aliases, old)
+			}
+		}
+		out = append(out, r)
+	}
+	return out
+}
