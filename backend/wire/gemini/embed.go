@@ -204,33 +204,3 @@ func ParseEmbed(body []byte) (*canon.Embeddings, error) {
 	}
 	return out, nil
 }
-
-// NewCount writes a request for countTokens. The upstream counts contents only and refuses tools and settings beside them;
-// what a client of this format asked to be counted whole stays whole.
-func NewCount(req *canon.Request, o Options) ([]byte, error) {
-	if same(req) && len(req.Body.Raw) > 0 && !o.ForceConvert && req.Body.Has("model") {
-		x, err := NewExchange(req, o)
-		if err != nil {
-			return nil, err
-		}
-		w := writer{}
-		w.open('{')
-		w.raw("generateContentRequest", x.Body)
-		w.close('}')
-		return w.b, nil
-	}
-	o.StripReasoning = true
-	x, err := NewExchange(req, o)
-	if err != nil {
-		return nil, err
-	}
-	body, err := canon.ParseObject(x.Body)
-	if err != nil {
-		return nil, apierror.From(err)
-	}
-	w := writer{}
-	w.open('{')
-	w.raw("contents", member(body, "contents"))
-	w.close('}')
-	return w.b, nil
-}
