@@ -164,7 +164,7 @@ func (b *bench) post(url string, body []byte) (time.Duration, error) {
 			return first, nil
 		}
 		if err != nil && err != bufio.ErrBufferFull {
-			return first, err
+			return first, fmt.Errorf("%s: reading the answer: %w", url, err)
 		}
 	}
 }

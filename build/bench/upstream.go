@@ -31,7 +31,11 @@ func servePlain(target string) error {
 	p := httputil.NewSingleHostReverseProxy(u)
 	p.FlushInterval = -1
 	p.Transport = &http.Transport{MaxIdleConnsPerHost: 2000}
-	return listen(p)
+	return listen(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// An upstream that answers before the last read of the body has returned makes net/http close it under the proxy.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		p.ServeHTTP(w, r)
+	}))
 }
 
 // serveUpstream answers both protocols. The model's name says how: "b-CHUNKS-PAUSEµs".
