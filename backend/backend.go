@@ -78,9 +78,10 @@ func Open(ctx context.Context, o Options) (b *Backend, err error) {
 		o.Env = os.Environ()
 	}
 	b = &Backend{o: o, bus: &events.Bus{}, token: NewToken(), started: time.Now()}
+	opening := b // a failure returns nil, but what is open must be closed
 	defer func() {
 		if err != nil {
-			_ = b.Close() // the first error is the one to tell
+			_ = opening.Close() // the first error is the one to tell
 		}
 	}()
 	if b.lock, err = TakeLock(ctx, o.Paths); err != nil {

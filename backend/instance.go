@@ -20,9 +20,9 @@ import (
 
 var (
 	// ErrRunning reports that another process holds the instance lock.
-	ErrRunning = errors.New("Patchbay is already running for this user")
+	ErrRunning = errors.New("another Patchbay is already running for this user")
 	// ErrNotRunning reports that no instance runs.
-	ErrNotRunning = errors.New("Patchbay is not running")
+	ErrNotRunning = errors.New("no Patchbay is running")
 )
 
 const (

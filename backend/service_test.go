@@ -2,8 +2,14 @@ package backend
 
 import (
 	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +21,7 @@ import (
 	"patchbay/backend/doctor"
 	"patchbay/backend/provider"
 	"patchbay/backend/secret"
+	"patchbay/backend/server"
 	"patchbay/backend/simulator"
 	"patchbay/backend/store"
 )
@@ -353,11 +360,91 @@ func TestServingInstanceIsReachedByCommands(t *testing.T) {
 	if f := find(t, b, "port"); f.Level != doctor.OK || !strings.Contains(f.Title, "listens on") {
 		t.Errorf("%+v", f)
 	}
-	if key, made := b.FirstKey(); !made || key.Empty() {
+	key, made := b.FirstKey()
+	if !made || key.Empty() {
 		t.Error("no first key")
+	}
+	for path, want := range map[string]string{"/v1/chat/completions": "You said: Hello", "/metrics": `state="ready"`, "/health": `"status":"ok"`} {
+		if got := request(t, base+path, key); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", path, got)
+		}
 	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// request asks for a path, or posts a chat to the path that wants one.
+func request(t *testing.T, url string, key secret.Value) string {
+	t.Helper()
+	method, body := http.MethodGet, ""
+	if strings.HasSuffix(url, "/completions") {
+		method, body = http.MethodPost, `{"model":"gpt-4.1","messages":[{"role":"user","content":"Hello"}]}`
+	}
+	req := ok(http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body)))(t)
+	req.Header.Set("Authorization", "Bearer "+key.Reveal())
+	req.Header.Set("Content-Type", "application/json")
+	resp := ok(http.DefaultClient.Do(req))(t)
+	defer resp.Body.Close()
+	return string(ok(io.ReadAll(resp.Body))(t))
+}
+
+func TestFailureToOpenClosesWhatIsOpen(t *testing.T) {
+	b := openTest(t, "", nil)
+	o := b.o
+	if _, err := Open(t.Context(), o); !errors.Is(err, ErrRunning) {
+		t.Error(err)
+	}
+	o.Paths = tempPaths(t)
+	for name, harm := range map[string]func(*Options){
+		"flag":     func(o *Options) { o.Flags = map[string]string{"server.listen": "nowhere"} },
+		"variable": func(o *Options) { o.Env = []string{"PATCHBAY_SERVER_LAN=perhaps"} },
+		"engine":   func(o *Options) { o.Env = []string{"PATCHBAY_DATABASE=postgres://h/d"} },
+		"folder":   func(o *Options) { o.Paths.Data = o.Paths.Config },
+	} {
+		bad := o
+		harm(&bad)
+		if name == "folder" { // a file stands where the folder should be
+			if err := os.WriteFile(o.Paths.Config, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := Open(t.Context(), bad); err == nil {
+			t.Errorf("%s: it opened", name)
+		}
+		l := take(t, o.Paths) // the lock is free again
+		if err := l.Release(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestTakenPortNamesItsHolder(t *testing.T) {
+	l := ok(net.Listen("tcp", "127.0.0.1:0"))(t)
+	defer l.Close()
+	b := openTest(t, "", func(o *Options) { o.Flags = map[string]string{"server.listen": l.Addr().String()} })
+	err := b.Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "in use") || !strings.Contains(err.Error(), "--listen") {
+		t.Error(err)
+	}
+	if runtime.GOOS == "linux" && !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
+		t.Error("the holder is this process:", err)
+	}
+}
+
+func TestHealthSaysWhy(t *testing.T) {
+	b := openTest(t, "", nil)
+	if h := b.health(); h.Status != server.HealthDegraded || len(h.Reasons) != 1 {
+		t.Error(h)
+	}
+	a := ok(b.AddAccount(t.Context(), api.NewAccount{Provider: "openai", Key: secret.New("sk-1")}))(t)
+	if h := b.health(); h.Status != server.HealthOK {
+		t.Error(h)
+	}
+	off := false
+	ok(b.ChangeAccount(t.Context(), a.ID, api.AccountChange{Enabled: &off}))(t)
+	if h := b.health(); h.Status != server.HealthDown {
+		t.Error(h)
 	}
 }

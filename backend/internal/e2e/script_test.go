@@ -123,7 +123,7 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(bin, args...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "PATCHBAY_HOME", "PATCHBAY_KEYRING"} {
+	for _, name := range []string{"PATH", "HOME", "PATCHBAY_HOME", "PATCHBAY_KEYRING", "TMPDIR"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	logs, err := os.Create(ts.MkAbs("serve.err"))
