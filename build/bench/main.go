@@ -15,6 +15,7 @@ func main() {
 	target := flag.String("target", "", "internal: what the plain proxy forwards to")
 	binary := flag.String("patchbay", "bin/patchbay", "the Patchbay binary")
 	rounds := flag.Int("rounds", 3, "rounds per measurement; the median counts")
+	only := flag.String("only", "", "run the measurements whose names hold this: start, idle, first, chunk, long, streams")
 	quick := flag.Bool("quick", false, "fewer streams and chunks")
 	flag.Parse()
 	var err error
@@ -24,7 +25,7 @@ func main() {
 	case "plain":
 		err = servePlain(*target)
 	default:
-		err = measure(*binary, *rounds, *quick)
+		err = measure(*binary, *only, *rounds, *quick)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -27,7 +27,7 @@ type bench struct {
 	streams, count int // parallel streams, chunks each
 }
 
-func measure(binary string, rounds int, quick bool) error {
+func measure(binary, only string, rounds int, quick bool) error {
 	home, err := os.MkdirTemp("", "patchbay-bench")
 	if err != nil {
 		return err
@@ -43,8 +43,11 @@ func measure(binary string, rounds int, quick bool) error {
 	}
 	defer b.upstream.stop()
 	defer b.plain.stop()
-	if err := b.startTime(); err != nil {
-		return err
+	wanted := func(name string) bool { return strings.Contains(name, only) }
+	if wanted("start") {
+		if err := b.startTime(); err != nil {
+			return err
+		}
 	}
 	if b.patched, err = b.serve(); err != nil {
 		return err
@@ -53,22 +56,31 @@ func measure(binary string, rounds int, quick bool) error {
 	if err := b.warmUp(); err != nil {
 		return err
 	}
-	time.Sleep(2 * time.Second)
-	fmt.Printf("idle RSS                                 plain %s   patchbay %s\n", mb(b.plain.rss()), mb(b.patched.rss()))
-	if err := b.firstContent(); err != nil {
-		return err
+	if wanted("idle") {
+		time.Sleep(2 * time.Second)
+		fmt.Printf("idle RSS                                 plain %s   patchbay %s\n", mb(b.plain.rss()), mb(b.patched.rss()))
 	}
-	for _, p := range pairs {
-		if err := b.perChunk(p); err != nil {
+	if wanted("first") {
+		if err := b.firstContent(); err != nil {
 			return err
 		}
 	}
 	for _, p := range pairs {
-		if err := b.longConversation(p); err != nil {
-			return err
+		if wanted("chunk") {
+			if err := b.perChunk(p); err != nil {
+				return err
+			}
+		}
+		if wanted("long") {
+			if err := b.longConversation(p); err != nil {
+				return err
+			}
 		}
 	}
-	return b.slowStreams()
+	if wanted("streams") {
+		return b.slowStreams()
+	}
+	return nil
 }
 
 // setUp starts the upstream and the plain proxy and makes Patchbay's accounts.
