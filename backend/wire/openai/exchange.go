@@ -118,30 +118,60 @@ func factsOf(req *canon.Request) canon.Model {
 	return f
 }
 
+// Words that a body is searched for before it may pass as it is, each as it stands after a quote.
+const (
+	wordReasoning  = `reasoning`
+	wordCalls      = `tool_calls"`
+	wordDeveloper  = `developer"`
+	wordStrict     = `strict"`
+	wordSchema     = `json_schema"`
+	wordBreakpoint = `prompt_cache_breakpoint"`
+	wordCache      = `cache_control"`
+)
+
 // needsConversion reports whether the client's body holds something that the upstream refuses and that is not a member
 // of the body alone.
 func (o *Options) needsConversion(req *canon.Request) bool {
-	raw := req.Body.Raw
-	has := func(s string) bool { return bytes.Contains(raw, []byte(s)) }
-	switch {
-	case o.ForceConvert, o.StringContent, o.ShortCallIDs, o.OneSystem:
+	if o.ForceConvert || o.StringContent || o.ShortCallIDs || o.OneSystem || !o.OwnHost && (oldForm(req) || newToolForms(req)) {
 		return true
-	case o.ReasoningContent == ReasoningNever && has(`"reasoning`):
-		return true
-	case o.ReasoningFiller != "" && has(`"tool_calls"`):
-		return true
-	case !o.OwnHost && has(`"developer"`), o.OwnHost && o.NoDeveloperRole && has(`"developer"`):
-		return true
-	case o.NoStrict && has(`"strict"`):
-		return true
-	case o.NoJSONSchema && has(`"json_schema"`):
-		return true
-	case !o.OwnHost && (oldForm(req) || newToolForms(req)):
-		return true
-	case !o.OwnHost && !o.CacheControl && has(`"prompt_cache_breakpoint"`):
-		return true
-	default:
-		return o.OwnHost && has(`"cache_control"`)
+	}
+	var words []string
+	add := func(when bool, word string) {
+		if when {
+			words = append(words, word)
+		}
+	}
+	add(o.ReasoningContent == ReasoningNever, wordReasoning)
+	add(o.ReasoningFiller != "", wordCalls)
+	add(!o.OwnHost || o.NoDeveloperRole, wordDeveloper)
+	add(o.NoStrict, wordStrict)
+	add(o.NoJSONSchema, wordSchema)
+	add(!o.OwnHost && !o.CacheControl, wordBreakpoint)
+	add(o.OwnHost, wordCache)
+	return quotes(req.Body.Raw, words)
+}
+
+// quotes reports whether one of the words stands right after a quote in body. It looks for all of them in one pass: long
+// conversations are searched on every turn.
+func quotes(body []byte, words []string) bool {
+	var first [256]bool
+	for _, w := range words {
+		first[w[0]] = true
+	}
+	for {
+		i := bytes.IndexByte(body, '"')
+		if i < 0 || i+1 >= len(body) {
+			return false
+		}
+		body = body[i+1:]
+		if !first[body[0]] {
+			continue
+		}
+		for _, w := range words {
+			if len(body) >= len(w) && string(body[:len(w)]) == w {
+				return true
+			}
+		}
 	}
 }
 
