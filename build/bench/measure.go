@@ -292,11 +292,17 @@ func (b *bench) perChunk(p pair) error {
 	return nil
 }
 
-// longConversation measures the CPU of one request with 2 MB of history.
+// longConversation measures the CPU of one request with 2 MB of history, and of a small one for comparison.
 func (b *bench) longConversation(p pair) error {
-	body := conversation(2 << 20)
+	if err := b.oneRequest(p, "CPU of a small request ", prompt("b-1-0", true), 200); err != nil {
+		return err
+	}
+	return b.oneRequest(p, "CPU of a 2 MB request  ", conversation(2<<20), 20)
+}
+
+// oneRequest measures the CPU that one request takes, n of them in a row.
+func (b *bench) oneRequest(p pair, name string, body []byte, n time.Duration) error {
 	run := func(proc *process, path string) (time.Duration, error) {
-		const n = 20
 		before := proc.cpu()
 		for range n {
 			if _, err := b.post(proc.url+path, body); err != nil {
@@ -317,7 +323,7 @@ func (b *bench) longConversation(p pair) error {
 		}
 		plain, ours = append(plain, a), append(ours, c)
 	}
-	fmt.Printf("CPU of a 2 MB request  %-24s plain %s   patchbay %s\n", p.name, ms(median(plain)), ms(median(ours)))
+	fmt.Printf("%s%-24s plain %s   patchbay %s\n", name, p.name, ms(median(plain)), ms(median(ours)))
 	return nil
 }
 
