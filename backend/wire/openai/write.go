@@ -57,7 +57,7 @@ func (w *writer) put(name string, v jsontext.Value) {
 func (w *writer) request() error {
 	w.same = w.req.Format == Name && w.req.Op == string(OpChat)
 	w.x.names = wire.NewNames(w.req, nil)
-	w.body = append(w.body, '{')
+	w.body = append(make([]byte, 0, w.size()+1024), '{')
 	w.put("model", wire.AppendString(nil, w.req.Model))
 	tools, err := w.toolMembers()
 	if err != nil {
@@ -89,6 +89,9 @@ func (w *writer) request() error {
 	w.body = append(w.body, '}')
 	return nil
 }
+
+// size guesses the length of the messages: about that of the client's own body.
+func (w *writer) size() int { return len(w.req.Body.Raw) + len(w.req.Body.Raw)/16 + 1024 }
 
 func (w *writer) limit() {
 	n := w.o.DefaultMaxTokens

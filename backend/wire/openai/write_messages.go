@@ -56,7 +56,7 @@ func (w *writer) messages() (jsontext.Value, error) {
 	if err := c.flush(); err != nil {
 		return nil, err
 	}
-	b := jsontext.Value{'['}
+	b := append(make(jsontext.Value, 0, w.size()), '[')
 	for i := range c.out {
 		if i > 0 {
 			b = append(b, ',')
