@@ -29,7 +29,6 @@ type fake struct {
 	headers []http.Header
 	paths   []string
 	notes   map[string]string
-	log     strings.Builder
 }
 
 const ok = `200 {"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"fine"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}`

@@ -31,7 +31,6 @@ type conversion struct {
 	turns    []turn
 	tools    []canon.Tool
 	choice   canon.ToolChoice
-	forced   string // the stand-in must be called
 	thinking thinking
 	maxTok   int64
 	marks    *marks

@@ -150,7 +150,6 @@ type liveChoice struct {
 	parts  int
 	calls  bool
 	finish canon.Finish
-	failed string // a reason that is no answer
 	ended  bool
 }
 

@@ -18,7 +18,6 @@ type refusal struct {
 	msg, typ, code      string
 	param               string
 	moderated           bool // OpenRouter: metadata.reasons
-	limit               bool // the message is of a limit with a window
 	header              http.Header
 	body                []byte
 	lowMsg, lowCodeType string
