@@ -124,8 +124,9 @@ func (c *Clients) direct() *http.Transport {
 		MaxIdleConnsPerHost:   idlePerHost,
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,
-		WriteBufferSize:       64 << 10, // prompts are long
-		ReadBufferSize:        16 << 10,
+		// Small buffers: each stream has its own connection for minutes. A long prompt is written past the buffer at once.
+		WriteBufferSize: 4 << 10,
+		ReadBufferSize:  4 << 10,
 		// a connection that died while the machine slept must not cost a call its first-event limit
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}

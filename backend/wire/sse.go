@@ -13,6 +13,9 @@ const MaxFrame = 64 << 20
 // ErrFrameTooLarge reports an event of more than MaxFrame bytes.
 var ErrFrameTooLarge = errors.New("an event of the stream is larger than 64 MiB")
 
+// firstBuffer is what a stream begins with; longer lines make it grow. Thousands of slow streams may be open at once.
+const firstBuffer = 4 << 10
+
 // Frame is one server-sent event.
 type Frame struct {
 	Name string // of the event, "" if it has none
@@ -28,7 +31,7 @@ type Frame struct {
 // gives the same frames. A read error is yielded last; io.EOF is not an error.
 func Frames(r io.Reader) iter.Seq2[Frame, error] {
 	return func(yield func(Frame, error) bool) {
-		s := scanner{r: r, buf: make([]byte, 0, 16<<10)}
+		s := scanner{r: r, buf: make([]byte, 0, firstBuffer)}
 		var data, joined []byte // joined holds data of several lines
 		var name string
 		lines, first := 0, true
@@ -90,7 +93,7 @@ func Frames(r io.Reader) iter.Seq2[Frame, error] {
 // Lines splits a stream of lines (NDJSON). Blank lines yield nothing. A line is valid until the next one.
 func Lines(r io.Reader) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		s := scanner{r: r, buf: make([]byte, 0, 16<<10)}
+		s := scanner{r: r, buf: make([]byte, 0, firstBuffer)}
 		for {
 			line, err := s.line(false)
 			if err == io.EOF {
