@@ -46,10 +46,7 @@ func showHost(a net.Addr) string {
 }
 
 func (b *Backend) bind(ctx context.Context, cfg *config.Config) (net.Listener, error) {
-	addr := cfg.Server.Listen
-	if host, port, err := net.SplitHostPort(addr); err == nil && cfg.Server.LAN && isLoopback(host) {
-		addr = net.JoinHostPort("", port)
-	}
+	addr := cfg.Server.ListenAddr()
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -59,11 +56,6 @@ func (b *Backend) bind(ctx context.Context, cfg *config.Config) (net.Listener, e
 		return nil, fmt.Errorf("listening on %s: %w", addr, err)
 	}
 	return l, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // taken says who has the port. It is left to the person to choose another one.

@@ -40,7 +40,7 @@ func offers(cfg *config.Config) []offered {
 	for _, d := range providers {
 		id := d.Info().ID
 		known[id] = true
-		out = append(out, offer(d, cfg.Providers[id]))
+		out = append(out, offer(d, cfg, id))
 	}
 	for _, id := range slices.Sorted(maps.Keys(cfg.Providers)) {
 		p := cfg.Providers[id]
@@ -48,7 +48,7 @@ func offers(cfg *config.Config) []offered {
 		if known[id] || !ok {
 			continue // a kind that this version does not serve is refused where the settings are checked
 		}
-		o := offer(make(provider.Info{ID: id, Name: nameOf(id, p), Wire: p.Kind, Status: provider.StatusActive, BaseURL: p.BaseURL, NoKey: true}), p)
+		o := offer(make(provider.Info{ID: id, Name: nameOf(id, p), Wire: p.Kind, Status: provider.StatusActive, BaseURL: p.BaseURL, NoKey: true}), cfg, id)
 		o.own = true
 		out = append(out, o)
 	}
@@ -62,13 +62,18 @@ func nameOf(id string, p config.Provider) string {
 	return id
 }
 
-func offer(d provider.Driver, p config.Provider) offered {
+func offer(d provider.Driver, cfg *config.Config, id string) offered {
+	p := cfg.Providers[id]
 	o := offered{driver: d, info: d.Info(), enabled: !d.Info().Off, settings: settingsOf(p)}
 	if p.Name != "" {
 		o.info.Name = p.Name
 	}
 	if p.Enabled != nil {
 		o.enabled = *p.Enabled
+	}
+	// The default is left out: a driver knows better for a server on this machine.
+	if idle := cfg.TimeoutsFor(id).Idle; idle > 0 && idle != config.Default().Timeouts.Idle {
+		o.settings[provider.SettingIdle] = idle.String()
 	}
 	return o
 }
@@ -86,9 +91,6 @@ func settingsOf(p config.Provider) map[string]string {
 	set(provider.SettingAuthPrefix, p.AuthPrefix)
 	set(provider.SettingModels, strings.Join(p.Models, ","))
 	set(provider.SettingQuirks, strings.Join(p.Quirks, ","))
-	if p.Timeouts.Idle > 0 {
-		set(provider.SettingIdle, p.Timeouts.Idle.String())
-	}
 	for name, value := range p.Headers {
 		set(provider.SettingHeaderPrefix+name, value)
 	}

@@ -27,6 +27,21 @@ const (
 	ListLimit = 10 * time.Second  // a model list, from start to end
 )
 
+// localIdle is the silence that a local server may keep: it loads a model first.
+const localIdle = 10 * time.Minute
+
+// Idle returns the silence allowed inside the answers of a service: what the settings say, as a duration in text, else the
+// provider's own, else more for a server on this machine; 0 = IdleLimit.
+func Idle(setting string, own time.Duration, baseURL string) time.Duration {
+	if d, err := time.ParseDuration(setting); err == nil && d > 0 {
+		return d
+	}
+	if own == 0 && Local(HostOf(baseURL)) {
+		return localIdle
+	}
+	return own
+}
+
 // Call is one request to a service.
 type Call struct {
 	Method string // "" = POST if there is a body, else GET

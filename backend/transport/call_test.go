@@ -332,3 +332,21 @@ func TestHeaders(t *testing.T) {
 		t.Error("no key")
 	}
 }
+
+func TestIdleLimitComesFromTheNearestPlace(t *testing.T) {
+	for _, c := range []struct {
+		setting string
+		own     time.Duration
+		base    string
+		want    time.Duration
+	}{
+		{"90s", time.Minute, "http://127.0.0.1:1", 90 * time.Second},
+		{"", time.Minute, "http://127.0.0.1:1", time.Minute},
+		{"nonsense", 0, "http://127.0.0.1:1", 10 * time.Minute},
+		{"", 0, "https://api.example", 0},
+	} {
+		if got := Idle(c.setting, c.own, c.base); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}

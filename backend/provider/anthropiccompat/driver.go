@@ -88,16 +88,10 @@ func (d Driver) Open(env provider.Env) (provider.Upstream, error) {
 		env.Provider = info.ID
 	}
 	// one program wants the address with the version, another without: /v1 is always ours to add
-	u := &upstream{env: env, base: strings.TrimSuffix(base, "/v1"), idle: info.Policy.Idle}
-	if u.idle == 0 && transport.Local(transport.HostOf(base)) {
-		u.idle = localIdle
-	}
+	u := &upstream{env: env, base: strings.TrimSuffix(base, "/v1"), idle: transport.Idle(env.Settings[provider.SettingIdle], info.Policy.Idle, base)}
 	u.options = u.configured()
 	return u, nil
 }
-
-// localIdle is the silence that a local server may keep: it loads a model first.
-const localIdle = 10 * time.Minute
 
 type upstream struct {
 	env     provider.Env

@@ -87,16 +87,10 @@ func (d Driver) Open(env provider.Env) (provider.Upstream, error) {
 	if env.Provider == "" {
 		env.Provider = info.ID
 	}
-	u := &upstream{env: env, base: base, idle: info.Policy.Idle, memory: memory{note: env.Note, remember: env.Remember}}
-	if u.idle == 0 && transport.Local(transport.HostOf(base)) {
-		u.idle = localIdle
-	}
+	u := &upstream{env: env, base: base, idle: transport.Idle(env.Settings[provider.SettingIdle], info.Policy.Idle, base), memory: memory{note: env.Note, remember: env.Remember}}
 	u.options = u.configured()
 	return u, nil
 }
-
-// localIdle is the silence that a local server may keep: it loads a model first.
-const localIdle = 10 * time.Minute
 
 type upstream struct {
 	env     provider.Env
