@@ -149,7 +149,7 @@ func (d *anthropic) authorized(x *exchange) bool {
 		return refuse("Invalid bearer token")
 	}
 	switch x.r.Header.Get("Anthropic-Version") {
-	case "2023-06-01", "2023-01-01":
+	case "2023-06-01", "2023-01-01", "2026-10-21": // the last is what @anthropic-ai/sdk 1.12.0 sends
 		return true
 	case "":
 		x.refuse(invalid("anthropic-version: header is required"))

@@ -27,11 +27,13 @@ type renderer struct {
 	started  bool
 	ended    bool
 	verbatim bool // the upstream's own chunks go out
-	usageOut bool // one of them was the usage
-	usage    canon.Usage
-	hasUsage bool
-	choices  []outChoice
-	parts    []outPart
+	// ownObject says that the chunk copied last holds "{}": what a call gets then is the upstream's own.
+	ownObject bool
+	usageOut  bool // one of them was the usage
+	usage     canon.Usage
+	hasUsage  bool
+	choices   []outChoice
+	parts     []outPart
 }
 
 type outChoice struct {
@@ -408,6 +410,7 @@ func (r *renderer) copied(dst []byte, ev canon.Event) []byte {
 		}
 		r.usageOut = true
 	}
+	dst = r.watchCalls(dst, ev)
 	if len(ev.Raw) == 0 {
 		return dst
 	}
@@ -420,6 +423,54 @@ func (r *renderer) copied(dst []byte, ev canon.Event) []byte {
 	}
 	dst = append(dst, "data: "...)
 	return append(appendModelBack(dst, raw, r.req.ModelAsked), "\n\n"...)
+}
+
+// watchCalls appends "{}" as the arguments of calls that end without any, before the chunk that ends them: some services
+// send none for a tool without parameters, and clients fail to read an empty text as JSON.
+func (r *renderer) watchCalls(dst []byte, ev canon.Event) []byte {
+	if ev.Raw != nil && (len(r.parts) > 0 || ev.Part != nil) {
+		r.ownObject = bytes.Contains(ev.Raw, []byte(`"{}"`))
+	}
+	switch {
+	case ev.Kind == canon.KindPartStart && ev.Part != nil && ev.Part.Type == canon.PartToolCall && ev.Index >= 0:
+		for len(r.parts) <= ev.Index {
+			r.parts = append(r.parts, outPart{})
+		}
+		for len(r.choices) <= ev.Choice {
+			r.choices = append(r.choices, outChoice{opened: true})
+		}
+		c := &r.choices[ev.Choice]
+		r.parts[ev.Index] = outPart{typ: canon.PartToolCall, custom: ev.Part.Custom, choice: ev.Choice, slot: c.calls, open: true}
+		c.calls++
+	case ev.Kind == canon.KindDelta && ev.Index >= 0 && ev.Index < len(r.parts) && ev.Text != "" && r.parts[ev.Index].open:
+		p := &r.parts[ev.Index]
+		p.open = false
+		if ev.Text == "{}" && !r.ownObject { // the reader's stand-in, which no chunk holds
+			dst = r.emptyArgs(dst, p)
+		}
+	}
+	for i := range r.parts {
+		if p := &r.parts[i]; p.open && !p.custom && endsChoice(ev.Raw) {
+			p.open = false
+			dst = r.emptyArgs(dst, p)
+		}
+	}
+	return dst
+}
+
+func (r *renderer) emptyArgs(dst []byte, p *outPart) []byte {
+	return r.close(r.callPiece(r.begin(dst, p.choice), p, "{}"), nil)
+}
+
+// endsChoice reports whether a chunk says why a choice ended.
+func endsChoice(raw []byte) bool {
+	list := walkArray(member(raw, "choices"))
+	for list.next() {
+		if text(member(list.value, "finish_reason")) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // openedQuietly marks the first choice as begun: the upstream's own chunks did it.

@@ -2,6 +2,8 @@ package openai
 
 import (
 	"bytes"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -168,5 +170,42 @@ func TestRegularAnswersGoBackAsTheyCame(t *testing.T) {
 		if out, _ := (Codec{}).AppendResponse(nil, req, resp); whole && string(out) != strings.Replace(body, `"up"`, `"m"`, 1) {
 			t.Errorf("%s", out)
 		}
+	}
+}
+
+func TestCopiedCallsWithoutArgumentsGetAnEmptyObject(t *testing.T) {
+	stream := `data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"now","arguments":""}}]},"finish_reason":null}]}
+
+data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"id":"call_2","type":"function","function":{"name":"now","arguments":""}}]},"finish_reason":null}]}
+
+data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}
+
+data: [DONE]
+
+`
+	req, err := Codec{}.Decode(OpChat, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", nil), []byte(`{"model":"m","stream":true,"messages":[{"role":"user","content":"go"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := NewExchange(req, Options{OwnHost: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Codec{}.NewRenderer(req)
+	var out []byte
+	for ev, err := range x.ReadStream(strings.NewReader(stream)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = r.AppendEvent(out, ev)
+	}
+	text := string(out)
+	for _, slot := range []string{"0", "1"} {
+		if n := strings.Count(text, `{"index":`+slot+`,"function":{"arguments":"{}"}}`); n != 1 {
+			t.Errorf("slot %s got its arguments %d times:\n%s", slot, n, text)
+		}
+	}
+	if strings.LastIndex(text, `"{}"`) > strings.Index(text, `"finish_reason":"tool_calls"`) {
+		t.Errorf("arguments after the end:\n%s", text)
 	}
 }

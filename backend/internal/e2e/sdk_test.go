@@ -1,0 +1,268 @@
+package e2e
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"patchbay/backend/internal/testkit"
+	"patchbay/backend/simulator"
+)
+
+// ask is one request in words that both client protocols have. A library's own form of it is made by the natives.
+type ask struct {
+	Model, System string
+	Messages      []turn
+	Tools         []toolDef
+	Choice        string // auto, none, required, or a tool's name
+	NoParallel    bool
+	Schema        string // structured output
+	Stop          []string
+	Max           int
+	Temperature   *float64
+	TopP          *float64
+	Seed          *int
+	Think         int // budget in tokens
+	Effort        string
+	Stream        bool
+	Leave         bool // go away after the first piece
+	Extra         map[string]any
+}
+
+// turn is one message. Raw is an assistant message as the library gave it.
+type turn struct {
+	Role    string // user, assistant
+	Text    string
+	Image   string // data: or http URL
+	PDF     string // base64
+	Results []toolResult
+	Raw     json.RawMessage
+}
+
+type toolResult struct {
+	ID, Name, Text string
+	Image          string // data URL
+	Failed         bool
+}
+
+type toolDef struct{ Name, Description, Schema string }
+
+// answer is what a library made of Patchbay's answer.
+type answer struct {
+	Text      string          `json:"text"`
+	Reasoning string          `json:"reasoning"`
+	Calls     []toolCall      `json:"calls"`
+	Finish    string          `json:"finish"` // as the protocol says it
+	In        int             `json:"in"`
+	Out       int             `json:"out"`
+	Cached    int             `json:"cached"`
+	Thought   int             `json:"thought"`
+	Model     string          `json:"model"`
+	Pieces    int             `json:"pieces"` // of text, when streamed
+	Raw       json.RawMessage `json:"raw"`    // the assistant message, to go back
+	Err       *failure        `json:"err"`
+}
+
+type toolCall struct {
+	ID   string          `json:"id"`
+	Name string          `json:"name"`
+	Args json.RawMessage `json:"args"`
+}
+
+// failure is an error as the library's user sees it.
+type failure struct {
+	Status  int    `json:"status"` // 0 in the middle of a stream
+	Type    string `json:"type"`
+	Message string `json:"message"`
+	Retry   string `json:"retry"` // Retry-After
+	Library string `json:"library"`
+}
+
+func (f *failure) String() string {
+	if f == nil {
+		return "no error"
+	}
+	return fmt.Sprintf("%d %s %q (%s)", f.Status, f.Type, f.Message, f.Library)
+}
+
+// library is an official SDK.
+type library interface {
+	name() string
+	format() string // openai or anthropic
+	ask(ctx context.Context, base, key string, a ask) answer
+	models(ctx context.Context, base, key string) ([]string, error)
+	count(ctx context.Context, base, key string, a ask) (int, error) // -1: the protocol has none
+}
+
+// upstream is a column of the matrix.
+type upstream struct {
+	id            string // provider, and name of the simulated service
+	format        string
+	plain         string // a model without reasoning
+	thinking      string // one with
+	showsThinking bool   // the protocol carries the reasoning's text
+}
+
+var upstreams = []upstream{
+	{"openai", "openai", "gpt-4.1", "gpt-5.5", false},
+	{"compat", "openai", "sim-chat", "sim-chat", true},
+	{"anthropic", "anthropic", "claude-sonnet-4-5", "claude-sonnet-4-5", true},
+}
+
+func (u upstream) sim() string {
+	if u.id == "compat" {
+		return simulator.Compatible
+	}
+	return u.id
+}
+
+// cell is one field of the matrix while it runs.
+type cell struct {
+	*testing.T
+	bay *testkit.Bay
+	lib library
+	up  upstream
+	n   *int
+	na  string
+}
+
+func (c *cell) base() string { return c.bay.URL + "/" + c.up.id }
+
+// ask sends a and returns what the library saw and what the upstream got.
+func (c *cell) ask(a ask) (answer, map[string]any) {
+	c.Helper()
+	if a.Model == "" {
+		a.Model = c.up.plain
+	}
+	if a.Max == 0 {
+		a.Max = 4096
+	}
+	c.bay.Sim.Reset()
+	out := c.lib.ask(c.Context(), c.base(), c.bay.Key, a)
+	return out, c.got()
+}
+
+// got is the body that the upstream received last; nil if it received none.
+func (c *cell) got() map[string]any {
+	c.Helper()
+	all := c.bay.Sim.Requests()
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].Upstream == c.up.sim() && all[i].Method == "POST" {
+			if all[i].Refused != "" {
+				c.Errorf("the upstream refused the request: %s\n%s", all[i].Refused, all[i].Body)
+			}
+			var body map[string]any
+			if err := json.Unmarshal(all[i].Body, &body); err != nil {
+				c.Fatal(err)
+			}
+			return body
+		}
+	}
+	return nil
+}
+
+// good fails the cell unless the answer is one.
+func (c *cell) good(a answer) answer {
+	c.Helper()
+	if a.Err != nil {
+		c.Fatalf("%s", a.Err)
+	}
+	return a
+}
+
+// impossible marks a cell that cannot work and checks that the client is told so clearly.
+func (c *cell) impossible(a answer, reason, word string) {
+	c.Helper()
+	if a.Err == nil || a.Err.Status != 400 || !strings.Contains(a.Err.Message, word) {
+		c.Errorf("wanted a 400 that says %q: %s", word, a.Err)
+	}
+	c.na = reason
+}
+
+func user(text string) turn { return turn{Role: "user", Text: text} }
+
+func said(texts ...string) []turn {
+	out := make([]turn, len(texts))
+	for i, t := range texts {
+		out[i] = turn{Role: []string{"user", "assistant"}[i%2], Text: t}
+	}
+	return out
+}
+
+// TestSDKMatrix asks every question through every library at every upstream, and prints the result as a table. Both sides
+// are looked at: what the library returned and what the upstream received. The JavaScript libraries take part when
+// PATCHBAY_E2E is set.
+func TestSDKMatrix(t *testing.T) {
+	libs := []library{goOpenAI{}, goAnthropic{}}
+	if os.Getenv("PATCHBAY_E2E") != "" {
+		js := startJS(t)
+		libs = append(libs, js.library("js openai", "openai"), js.library("js anthropic", "anthropic"),
+			js.library("ai openai-compatible", "openai"), js.library("ai anthropic", "anthropic"))
+	} else {
+		t.Log("The JavaScript libraries are left out; `make e2e` takes them in.")
+	}
+	type field struct{ result, reason string }
+	table := map[string]map[string]field{}
+	for _, lib := range libs {
+		for _, up := range upstreams {
+			column := lib.name() + " -> " + up.id
+			table[column] = map[string]field{}
+			t.Run(column, func(t *testing.T) {
+				bay := testkit.Start(t, testkit.Options{})
+				for _, k := range cases {
+					c := &cell{bay: bay, lib: lib, up: up}
+					ok := t.Run(k.name, func(t *testing.T) {
+						c.T = t
+						k.run(c)
+					})
+					f := field{result: "ok"}
+					switch {
+					case !ok:
+						f.result = "FAIL"
+					case c.na != "":
+						f = field{"n/a", c.na}
+					}
+					table[column][k.name] = f
+				}
+			})
+		}
+	}
+	columns := slices.Sorted(maps.Keys(table))
+	var b strings.Builder
+	for i, column := range columns {
+		fmt.Fprintf(&b, "%2d  %s\n", i+1, column)
+	}
+	fmt.Fprintf(&b, "\n%-44s", "")
+	for i := range columns {
+		fmt.Fprintf(&b, "%5d", i+1)
+	}
+	reasons := map[string]bool{}
+	for _, k := range cases {
+		fmt.Fprintf(&b, "\n%-44s", k.name)
+		for _, column := range columns {
+			f := table[column][k.name]
+			fmt.Fprintf(&b, "%5s", f.result)
+			if f.reason != "" {
+				reasons[k.name+": "+f.reason] = true
+			}
+		}
+	}
+	fmt.Fprintf(&b, "\n\nn/a:\n")
+	for _, r := range slices.Sorted(maps.Keys(reasons)) {
+		fmt.Fprintf(&b, "  %s\n", r)
+	}
+	fmt.Println(b.String())
+}
+
+// png is an image of one red pixel.
+const png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVQI12P4z8AAAAMBAQAY3Y2wAAAAAElFTkSuQmCC"
+
+var pdf = base64.StdEncoding.EncodeToString([]byte("%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"))
+
+var lookTool = toolDef{"get_weather", "Tells the weather of a city", `{"type":"object","properties":{"city":{"type":"string"}},"required":["city"],"additionalProperties":false}`}

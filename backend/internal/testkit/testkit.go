@@ -1,0 +1,182 @@
+// Package testkit starts the whole of Patchbay inside a test: simulated upstreams, accounts for them, one client key, and a
+// check that nothing is left running afterwards. Only tests import it.
+package testkit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"patchbay/backend"
+	"patchbay/backend/api"
+	"patchbay/backend/config"
+	"patchbay/backend/secret"
+	"patchbay/backend/simulator"
+)
+
+// Bay is a running Patchbay with its simulated upstreams.
+type Bay struct {
+	Backend *backend.Backend
+	Sim     *simulator.Server
+	URL     string // http://127.0.0.1:PORT
+	Key     string // a client key
+	Home    string
+	Log     *Buffer // what the program logged
+}
+
+// Options shape a Bay.
+type Options struct {
+	Config   string              // further settings, as YAML at the top level
+	Accounts map[string][]string // provider -> keys; nil = one account for each simulated upstream
+}
+
+// Start runs Patchbay until the test ends. The providers openai (treated as OpenAI's own host), anthropic and compat (a
+// compatible service that shows its reasoning) lead to the simulated upstreams. At the end the test fails if goroutines are left.
+func Start(t testing.TB, o Options) *Bay {
+	t.Helper()
+	before := goroutines()
+	b := &Bay{Sim: simulator.New(simulator.Options{}), Home: t.TempDir(), Log: &Buffer{}}
+	must(t, b.Sim.Start())
+	stop := b.run(t, o)
+	t.Cleanup(func() {
+		stop()
+		if err := b.Sim.Close(); err != nil {
+			t.Errorf("closing the simulated upstreams: %v", err)
+		}
+		http.DefaultClient.CloseIdleConnections()
+		settle(t, before)
+	})
+	if o.Accounts == nil {
+		o.Accounts = map[string][]string{"openai": {"sk-sim-one"}, "compat": {"sk-sim-one"}, "anthropic": {"sk-ant-sim-one"}}
+	}
+	for provider, keys := range o.Accounts {
+		for i, key := range keys {
+			_, err := b.Backend.AddAccount(t.Context(), api.NewAccount{Provider: provider, Name: fmt.Sprintf("%s-%d", provider, i+1), Key: secret.New(key), Priority: i + 1})
+			must(t, err)
+		}
+	}
+	made, err := b.Backend.AddKey(t.Context(), api.NewKey{Name: "test"})
+	must(t, err)
+	b.Key = made.Key.Reveal()
+	return b
+}
+
+func (b *Bay) run(t testing.TB, o Options) (stop func()) {
+	t.Helper()
+	text := fmt.Sprintf("server:\n  listen: 127.0.0.1:0\nproviders:\n  openai:\n    base_url: %s\n    quirks: [own_host]\n  compat:\n    kind: openai\n    base_url: %s\n  anthropic:\n    base_url: %s\n%s",
+		b.Sim.BaseURL(simulator.OpenAI), b.Sim.BaseURL(simulator.Compatible), b.Sim.BaseURL(simulator.Anthropic), o.Config)
+	file := filepath.Join(b.Home, "config.yaml")
+	must(t, os.WriteFile(file, []byte(text), 0o600))
+	ready := make(chan struct{})
+	var err error
+	b.Backend, err = backend.Open(t.Context(), backend.Options{
+		Paths: config.Paths{Config: file, Data: b.Home, State: filepath.Join(b.Home, "logs")}, Env: []string{}, Version: "test",
+		Stderr: b.Log, Ready: func(string) { close(ready) },
+	})
+	must(t, err)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- b.Backend.Run(ctx) }() // ends with cancel
+	select {
+	case <-ready:
+	case err := <-done:
+		cancel()
+		t.Fatalf("running: %v", err)
+	}
+	b.URL = b.Backend.Base()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("running: %v", err)
+		}
+		if err := b.Backend.Close(); err != nil {
+			t.Errorf("closing: %v", err)
+		}
+	}
+}
+
+// Do sends a request with the client key and reads the whole answer. Headers are given as name, value pairs.
+func (b *Bay) Do(t testing.TB, method, path, body string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, b.URL+path, strings.NewReader(body))
+	must(t, err)
+	req.Header.Set("Authorization", "Bearer "+b.Key)
+	for i := 0; i+1 < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			req.Host = headers[i+1]
+			continue
+		}
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	must(t, err)
+	defer resp.Body.Close()
+	out, err := io.ReadAll(resp.Body)
+	must(t, err)
+	return resp, string(out)
+}
+
+// Last returns the latest request that an upstream got.
+func (b *Bay) Last(t testing.TB, upstream string) simulator.Request {
+	t.Helper()
+	all := b.Sim.Requests()
+	for i := len(all) - 1; i >= 0; i-- {
+		if r := all[i]; r.Upstream == upstream && r.Method == http.MethodPost {
+			return r
+		}
+	}
+	t.Fatalf("%s got no request", upstream)
+	return simulator.Request{}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func goroutines() int { return runtime.NumGoroutine() }
+
+// settle waits for the goroutines to end that were not there before; connections take a moment to close.
+func settle(t testing.TB, before int) {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	for goroutines() > before {
+		if time.Now().After(deadline) {
+			stacks := make([]byte, 1<<20)
+			t.Errorf("%d goroutines are left of %d:\n%s", goroutines(), before, stacks[:runtime.Stack(stacks, true)])
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// Buffer collects what is written to it, from any goroutine.
+type Buffer struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+// String returns everything written so far.
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
