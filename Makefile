@@ -58,8 +58,13 @@ e2e: build $(JS)/node_modules/.ready ## official SDKs and whole-program scripts,
 e2e-clients: build $(CLIENTS)/node_modules/.ready ## real client programs, installed from npm and pinned
 	PATCHBAY_E2E_CLIENTS=1 $(GO) test -count=1 -v -timeout 20m -run '^TestClients' ./backend/internal/e2e
 
-%/node_modules/.ready: %/package-lock.json
-	cd $* && npm ci --no-audit --no-fund --loglevel=error
+$(JS)/node_modules/.ready: $(JS)/package-lock.json
+	cd $(JS) && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+# No lock file: the programs are pinned exactly, and bring one binary per platform that a lock of another platform lacks.
+$(CLIENTS)/node_modules/.ready: $(CLIENTS)/package.json
+	cd $(CLIENTS) && npm install --no-package-lock --no-audit --no-fund --loglevel=error
 	touch $@
 
 .PHONY: fuzz
