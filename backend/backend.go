@@ -43,6 +43,7 @@ type Options struct {
 	Version string
 	Stderr  io.Writer         // log lines for people; nil = none
 	Ready   func(base string) // called once it listens; may be nil
+	Grace   time.Duration     // how long streams may go on when Run ends; 0 = DefaultGrace
 }
 
 // Backend is the whole program but for its user interfaces. Open makes it, Run serves, Close ends it.
@@ -76,6 +77,9 @@ type Backend struct {
 func Open(ctx context.Context, o Options) (b *Backend, err error) {
 	if o.Env == nil {
 		o.Env = os.Environ()
+	}
+	if o.Grace <= 0 {
+		o.Grace = DefaultGrace
 	}
 	b = &Backend{o: o, bus: &events.Bus{}, token: NewToken(), started: time.Now()}
 	opening := b // a failure returns nil, but what is open must be closed

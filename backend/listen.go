@@ -19,8 +19,8 @@ import (
 	"patchbay/backend/server"
 )
 
-// grace is how long streams may go on when Patchbay stops.
-const grace = 10 * time.Second
+// DefaultGrace is how long streams may go on when Patchbay stops.
+const DefaultGrace = 10 * time.Second
 
 // listen opens the listener and tells commands where it is.
 func (b *Backend) listen(ctx context.Context) error {
@@ -85,7 +85,7 @@ func (b *Backend) serve(ctx context.Context) error {
 		return fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
 	}
-	err := b.server.Shutdown(grace)
+	err := b.server.Shutdown(b.o.Grace)
 	<-done
 	return err
 }

@@ -31,6 +31,7 @@ type Bay struct {
 	Key     string // a client key
 	Home    string
 	Log     *Buffer // what the program logged
+	Stop    func()  // ends Patchbay before the test does; streams get a moment
 }
 
 // Options shape a Bay.
@@ -46,9 +47,9 @@ func Start(t testing.TB, o Options) *Bay {
 	before := goroutines()
 	b := &Bay{Sim: simulator.New(simulator.Options{}), Home: t.TempDir(), Log: &Buffer{}}
 	must(t, b.Sim.Start())
-	stop := b.run(t, o)
+	b.Stop = sync.OnceFunc(b.run(t, o))
 	t.Cleanup(func() {
-		stop()
+		b.Stop()
 		if err := b.Sim.Close(); err != nil {
 			t.Errorf("closing the simulated upstreams: %v", err)
 		}
@@ -80,7 +81,7 @@ func (b *Bay) run(t testing.TB, o Options) (stop func()) {
 	var err error
 	b.Backend, err = backend.Open(t.Context(), backend.Options{
 		Paths: config.Paths{Config: file, Data: b.Home, State: filepath.Join(b.Home, "logs")}, Env: []string{}, Version: "test",
-		Stderr: b.Log, Ready: func(string) { close(ready) },
+		Stderr: b.Log, Grace: 100 * time.Millisecond, Ready: func(string) { close(ready) },
 	})
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))

@@ -50,6 +50,9 @@ func insideError(body []byte) *apierror.Error {
 	if r.status == 0 {
 		r.status = typeStatus(r.typ + " " + r.code)
 	}
+	if r.status == 500 && strings.Contains(strings.ToLower(r.msg), "overloaded") { // OpenAI says it in words alone
+		r.status = 503
+	}
 	return r.error()
 }
 

@@ -229,7 +229,11 @@ func (s *reader) chunk(name string, data []byte) *apierror.Error {
 		return insideError(data)
 	}
 	if c.bad {
-		return nil // no JSON: a comment in disguise
+		if len(data) > 0 && data[0] == '{' {
+			return apierror.New(apierror.Upstream5xx, "the service sent damaged JSON in its stream; try again")
+		}
+		s.raw = nil // a comment in disguise: it is no frame for a client
+		return nil
 	}
 	if !s.started && (p.choices != nil || p.id != nil || p.usage != nil) {
 		s.start(&p)
