@@ -79,6 +79,7 @@ type Exchange struct {
 
 	o        Options
 	verbatim bool // the client's own bytes went out, and the answer's bytes may go back
+	foreign  bool // the client speaks another format: members of the answer that only chat knows stay here
 	names    *wire.Names
 	custom   map[string]bool // custom tools that went out as functions, by their names there
 	newID    func() string
@@ -86,7 +87,7 @@ type Exchange struct {
 
 // NewExchange writes req for an upstream. An error is an *apierror.Error that names what cannot be carried over.
 func NewExchange(req *canon.Request, o Options) (*Exchange, error) {
-	x := &Exchange{Stream: req.Stream || o.ForceStream, o: o, newID: func() string { return req.NewID("call_", 24) }}
+	x := &Exchange{Stream: req.Stream || o.ForceStream, o: o, foreign: req.Format != Name, newID: func() string { return req.NewID("call_", 24) }}
 	if req.Format == Name && req.Op == string(OpChat) && len(req.Body.Raw) > 0 && !o.needsConversion(req) {
 		x.verbatim = !o.Rerender && !o.SplitThinkTags
 		x.Body = x.edited(req)

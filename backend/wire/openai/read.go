@@ -251,7 +251,9 @@ func (s *reader) start(p *chunkParts) {
 		s.irregular, s.raw = true, nil
 	}
 	ev := canon.Event{Kind: canon.KindStart, ID: text(p.id), Model: text(p.model), Created: max(number(p.created), 0), Dropped: s.x.Dropped, Verbatim: s.x.verbatim && !s.irregular}
-	ev.Ext = answerExt(p.fingerprint, p.tier)
+	if !s.x.foreign {
+		ev.Ext = answerExt(p.fingerprint, p.tier)
+	}
 	s.emit(ev)
 }
 

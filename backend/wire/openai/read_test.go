@@ -331,3 +331,20 @@ func TestCustomInputAtAnyCut(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestMembersThatOnlyChatKnowsStayWithChatClients(t *testing.T) {
+	whole := `{"id":"c","object":"chat.completion","created":1,"model":"m","system_fingerprint":"fp","service_tier":"default","choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]}`
+	for format, want := range map[string]int{Name: 2, "anthropic": 0} {
+		req := &canon.Request{Format: format, Op: "messages", ModelAsked: "m", Model: "m", Messages: []canon.Message{{Role: canon.RoleUser, Parts: []canon.Part{{Type: canon.PartText, Text: "x"}}}}}
+		x, err := NewExchange(req, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, in := range []string{whole, "data: " + strings.Replace(strings.Replace(whole, "chat.completion", "chat.completion.chunk", 1), "message", "delta", 1) + "\n\ndata: [DONE]\n\n"} {
+			resp, err := canon.Collect(x.Read("", strings.NewReader(in)))
+			if err != nil || len(resp.Ext) != want {
+				t.Errorf("%s: %v, %v", format, resp.Ext, err)
+			}
+		}
+	}
+}

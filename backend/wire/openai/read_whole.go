@@ -43,7 +43,9 @@ func (x *Exchange) whole(body []byte) (*canon.Response, *apierror.Error) {
 		return nil, apierror.New(apierror.Upstream5xx, "the service sent an answer without choices")
 	}
 	resp := &canon.Response{ID: text(o.Get("id")), Model: text(o.Get("model")), Created: max(number(o.Get("created")), 0), Dropped: x.Dropped}
-	resp.Ext = answerExt(o.Get("system_fingerprint"), o.Get("service_tier"))
+	if !x.foreign {
+		resp.Ext = answerExt(o.Get("system_fingerprint"), o.Get("service_tier"))
+	}
 	list := walkArray(choices)
 	for n := 0; list.next(); n++ {
 		c, err := x.wholeChoice(list.value)
