@@ -64,7 +64,8 @@ type Backend struct {
 	server   *server.Server
 	token    secret.Value
 	started  time.Time
-	dbNote   string // what the store said about a file it could not read
+	dbNote   string        // what the store said about a file it could not read
+	moved    chan struct{} // the setting server.listen may have changed
 	offers   atomic.Pointer[[]offered]
 
 	mu       sync.Mutex // guards what follows
@@ -81,7 +82,7 @@ func Open(ctx context.Context, o Options) (b *Backend, err error) {
 	if o.Grace <= 0 {
 		o.Grace = DefaultGrace
 	}
-	b = &Backend{o: o, bus: &events.Bus{}, token: NewToken(), started: time.Now()}
+	b = &Backend{o: o, bus: &events.Bus{}, token: NewToken(), started: time.Now(), moved: make(chan struct{}, 1)}
 	opening := b // a failure returns nil, but what is open must be closed
 	defer func() {
 		if err != nil {
@@ -290,6 +291,10 @@ func (b *Backend) settingsChanged(_, cfg *config.Config) {
 		b.log.Logger().Warn("The log levels cannot be set", "err", err)
 	}
 	b.router.Rebuild()
+	select {
+	case b.moved <- struct{}{}:
+	default: // it is told already
+	}
 	b.log.Logger().Info("Settings changed")
 }
 

@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"patchbay/backend/config"
 	"patchbay/backend/doctor"
 	"patchbay/backend/events"
 	"patchbay/backend/record"
@@ -24,16 +23,43 @@ const DefaultGrace = 10 * time.Second
 
 // listen opens the listener and tells commands where it is.
 func (b *Backend) listen(ctx context.Context) error {
-	l, err := b.bind(ctx, b.settings.Current())
+	l, err := b.bind(ctx, b.settings.Current().Server.ListenAddr())
 	if err != nil {
 		return err
 	}
+	return b.listensOn(l)
+}
+
+// listensOn takes note of where apps find Patchbay.
+func (b *Backend) listensOn(l net.Listener) error {
 	port := l.Addr().(*net.TCPAddr).Port
 	base := "http://" + net.JoinHostPort(showHost(l.Addr()), strconv.Itoa(port))
 	b.mu.Lock()
 	b.listener, b.base = l, base
 	b.mu.Unlock()
 	return b.lock.Publish(Instance{PID: os.Getpid(), Port: port, Token: b.token, Version: b.o.Version, Base: base})
+}
+
+// move takes the listener to another address. The old one is closed first, for the new one may be the same port; open
+// connections go on. If the new address cannot be had, the old one is taken back and the log says why.
+func (b *Backend) move(ctx context.Context, from, to string) (net.Listener, error) {
+	b.mu.Lock()
+	old := b.listener
+	b.mu.Unlock()
+	kept := old.Addr().String()
+	_ = old.Close() // it is given up either way
+	l, err := b.bind(ctx, to)
+	if err != nil {
+		b.log.Logger().Error("Patchbay cannot listen on the new address and stays where it was", "new", to, "old", from, "err", err)
+		if l, err = b.bind(ctx, kept); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.listensOn(l); err != nil {
+		return nil, err
+	}
+	b.log.Logger().Info("Patchbay listens on another address", "base", b.Base())
+	return l, nil
 }
 
 // showHost is the host that apps on this machine use for a listener.
@@ -45,8 +71,7 @@ func showHost(a net.Addr) string {
 	return ip.String()
 }
 
-func (b *Backend) bind(ctx context.Context, cfg *config.Config) (net.Listener, error) {
-	addr := cfg.Server.ListenAddr()
+func (b *Backend) bind(ctx context.Context, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -73,20 +98,49 @@ func taken(addr string) error {
 	return fmt.Errorf("port %s is in use by %s; stop it, or choose another port: patchbay serve --listen 127.0.0.1:PORT (or server.listen in the settings)", port, holder)
 }
 
-// serve answers until ctx ends, then lets streams finish.
+// serve answers until ctx ends, then lets streams finish. It follows the setting server.listen.
 func (b *Backend) serve(ctx context.Context) error {
+	ended := make(chan error)
+	open := 0
+	start := func(l net.Listener) {
+		open++
+		go func() { ended <- b.server.Serve(l) }() // ends when l is closed: by move, or by Shutdown below
+	}
 	b.mu.Lock()
 	l := b.listener
 	b.mu.Unlock()
-	done := make(chan error, 1)
-	go func() { done <- b.server.Serve(l) }() // ends with Shutdown below
-	select {
-	case err := <-done:
-		return fmt.Errorf("serving: %w", err)
-	case <-ctx.Done():
+	start(l)
+	at := b.settings.Current().Server.ListenAddr()
+	for {
+		select {
+		case <-b.moved:
+			to := b.settings.Current().Server.ListenAddr()
+			if to == at {
+				continue
+			}
+			l, err := b.move(ctx, at, to)
+			if err != nil {
+				return errors.Join(err, b.stopServing(ended, open))
+			}
+			at = to
+			start(l)
+		case err := <-ended:
+			open--
+			if !errors.Is(err, net.ErrClosed) { // else move has closed it
+				return errors.Join(fmt.Errorf("serving: %w", err), b.stopServing(ended, open))
+			}
+		case <-ctx.Done():
+			return b.stopServing(ended, open)
+		}
 	}
+}
+
+// stopServing lets streams finish and waits for the listeners that are open.
+func (b *Backend) stopServing(ended <-chan error, open int) error {
 	err := b.server.Shutdown(b.o.Grace)
-	<-done
+	for range open {
+		<-ended
+	}
 	return err
 }
 
