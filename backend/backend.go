@@ -237,7 +237,7 @@ func (b *Backend) openFront() {
 	})
 	b.server = server.New(server.Options{
 		Codecs: protocols, Gateway: b.gateway, Keys: b.keys, Models: b.router, Settings: b.serverSettings,
-		API: api.Handler(b, func() string { return b.token.Reveal() }), Health: b.health, Metrics: b.metrics, Logger: b.log.For("server"),
+		API: api.Handler(b, func() string { return b.token.Reveal() }), Health: b.health, Metrics: b.metrics, Logger: b.log.For("server"), HeadTime: cfg.Server.Limits.HeaderTimeout,
 	})
 }
 
@@ -272,7 +272,7 @@ func (b *Backend) serverSettings() server.Settings {
 	cfg := b.settings.Current()
 	return server.Settings{
 		Guard:     server.Guard{LAN: cfg.Server.LAN, AllowedHosts: cfg.Server.AllowedHosts, AllowedOrigins: cfg.Server.AllowedOrigins},
-		BodyLimit: int64(cfg.Server.Limits.BodyBytes), KeepAlive: cfg.Timeouts.KeepAlive,
+		BodyLimit: int64(cfg.Server.Limits.BodyBytes), BodyTime: cfg.Server.Limits.ReadTimeout, KeepAlive: cfg.Timeouts.KeepAlive,
 	}
 }
 

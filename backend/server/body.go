@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -50,6 +51,10 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 			return nil, tooLarge(limit)
 		}
 		e := apierror.Invalid("", "the body could not be read to its end")
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			e.Msg = "the body did not arrive in time (server.limits.read_timeout)"
+			w.Header().Set("Connection", "close")
+		}
 		e.Err = err
 		return nil, e
 	}

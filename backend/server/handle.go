@@ -93,7 +93,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c wire.Codec, re
 }
 
 func (s *Server) decode(w http.ResponseWriter, r *http.Request, c wire.Codec, op wire.Op) (*canon.Request, error) {
-	body, err := readBody(w, r, s.o.Settings().BodyLimit)
+	body, err := s.body(w, r)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +106,21 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, c wire.Codec, op
 		req.Conversation = hex.EncodeToString(sum[:16])
 	}
 	return req, nil
+}
+
+// body reads the client's body within its bounds of size and time.
+func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	settings := s.o.Settings()
+	if settings.BodyTime > 0 {
+		ctl := http.NewResponseController(w)
+		_ = ctl.SetReadDeadline(time.Now().Add(settings.BodyTime)) // where it cannot be set, only the connection's own limits hold
+		out, err := readBody(w, r, settings.BodyLimit)
+		if err == nil { // else it goes on: net/http reads what is left of the body before it closes
+			_ = ctl.SetReadDeadline(time.Time{})
+		}
+		return out, err
+	}
+	return readBody(w, r, settings.BodyLimit)
 }
 
 func (s *Server) count(w http.ResponseWriter, r *http.Request, c wire.Codec, op wire.Op) {
@@ -123,7 +138,7 @@ func (s *Server) count(w http.ResponseWriter, r *http.Request, c wire.Codec, op 
 }
 
 func (s *Server) embed(w http.ResponseWriter, r *http.Request, c wire.Codec, op wire.Op) {
-	body, err := readBody(w, r, s.o.Settings().BodyLimit)
+	body, err := s.body(w, r)
 	if err != nil {
 		s.fail(w, r, c, err)
 		return

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -34,8 +35,9 @@ type Catalogue interface {
 // Settings are what may change while the server runs.
 type Settings struct {
 	Guard     Guard
-	BodyLimit int64
-	KeepAlive time.Duration
+	BodyLimit int64         // bytes after decompression
+	BodyTime  time.Duration // for a client to send its whole body; 0 = no limit
+	KeepAlive time.Duration // silence after which a stream gets a sign of life; 0 = wire.KeepAlive
 }
 
 // Options are what a Server needs.
@@ -49,6 +51,7 @@ type Options struct {
 	Health   func() Health
 	Metrics  func(dst []byte) []byte
 	Logger   *slog.Logger
+	HeadTime time.Duration // for a client to send its head; 0 = 10 s
 }
 
 // Health is what /health says.
@@ -83,7 +86,7 @@ func New(o Options) *Server {
 	s.http = &http.Server{
 		Handler:           s,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: cmp.Or(o.HeadTime, 10*time.Second),
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}

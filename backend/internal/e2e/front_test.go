@@ -160,6 +160,32 @@ func TestBodyOf65MiB(t *testing.T) {
 	}
 }
 
+func TestBodyThatNeverComes(t *testing.T) {
+	b := testkit.Start(t, testkit.Options{Config: "timeouts:\n  keep_alive: 1s\n"})
+	rewrite(t, b, "  listen: 127.0.0.1:0", "  listen: 127.0.0.1:0\n  limits:\n    read_timeout: 50ms", func() bool { return strings.Contains(b.Log.String(), "Settings changed") })
+	body, keep := io.Pipe()
+	defer keep.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+chatPath, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+b.Key)
+	req.ContentLength = 100
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "read_timeout") {
+		t.Errorf("%s %s %v", resp.Status, text, err)
+	}
+	// A stream may last longer than that.
+	if _, text := b.Do(t, http.MethodPost, chatPath, `{"model":"gpt-4.1","stream":true,"messages":[{"role":"user","content":"[[slow:delay=30ms,chunks=6]] tern"}]}`); !strings.Contains(text, "[DONE]") {
+		t.Errorf("%s", text)
+	}
+}
+
 func TestUpstreamRefusalIsNeverTheClients(t *testing.T) {
 	b := testkit.Start(t, testkit.Options{})
 	for scenario, says := range map[string]string{"unauthorized": "openai-1", "forbidden": "openai-1"} {

@@ -128,7 +128,6 @@ type cell struct {
 	bay *testkit.Bay
 	lib library
 	up  upstream
-	n   *int
 	na  string
 }
 
@@ -184,8 +183,6 @@ func (c *cell) impossible(a answer, reason, word string) {
 	}
 	c.na = reason
 }
-
-func user(text string) turn { return turn{Role: "user", Text: text} }
 
 func said(texts ...string) []turn {
 	out := make([]turn, len(texts))
