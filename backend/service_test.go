@@ -406,6 +406,9 @@ func TestFailureToOpenClosesWhatIsOpen(t *testing.T) {
 		bad := o
 		harm(&bad)
 		if name == "folder" { // a file stands where the folder should be
+			if err := os.MkdirAll(filepath.Dir(o.Paths.Config), 0o700); err != nil {
+				t.Fatal(err)
+			}
 			if err := os.WriteFile(o.Paths.Config, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
