@@ -68,7 +68,23 @@ func Start(t testing.TB, o Options) *Bay {
 	made, err := b.Backend.AddKey(t.Context(), api.NewKey{Name: "test"})
 	must(t, err)
 	b.Key = made.Key.Reveal()
+	b.awaitLists(t, o.Accounts)
 	return b
+}
+
+// awaitLists waits for the model lists of the accounts just added: they are read in the background, and which provider a
+// bare model name leads to depends on them. A service that refuses to list is not waited for long.
+func (b *Bay) awaitLists(t testing.TB, accounts map[string][]string) {
+	t.Helper()
+	deadline := time.Now().Add(time.Second)
+	for id := range accounts {
+		for time.Now().Before(deadline) {
+			if list, err := b.Backend.Models(t.Context(), id); err == nil && len(list) > 0 {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
 }
 
 func (b *Bay) run(t testing.TB, o Options) (stop func()) {
