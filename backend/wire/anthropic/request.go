@@ -316,50 +316,7 @@ func (r *reader) message(v jsontext.Value, path string) (canon.Message, error) {
 		return canon.Message{}, err
 	}
 	if m.Role == string(canon.RoleAssistant) {
-		parts = placeSignatures(parts)
+		parts = wire.PlaceSignatures(parts)
 	}
 	return canon.Message{Role: canon.Role(m.Role), Parts: parts, Ext: m.Ext}, nil
-}
-
-// placeSignatures gives signatures of other families that a thinking block carried for a call or a text back to the part
-// they belong to. A call's stands before it, a text's after it.
-func placeSignatures(parts []canon.Part) []canon.Part {
-	out := parts[:0:len(parts)]
-	for i := range parts {
-		p := &parts[i]
-		if p.Type != canon.PartReasoning || p.Opaque == nil || p.Opaque.Kind == wire.OpaqueThink || p.Opaque.Kind == "" {
-			out = append(out, *p)
-			continue
-		}
-		var owner *canon.Part
-		if p.Opaque.Kind == wire.OpaqueCall {
-			owner = unsigned(parts[i+1:], canon.PartToolCall, false)
-		} else {
-			owner = unsigned(out, canon.PartText, true)
-		}
-		if owner == nil {
-			out = append(out, *p)
-			continue
-		}
-		owner.Opaque = p.Opaque
-		if p.Text != "" {
-			p.Opaque = nil
-			out = append(out, *p)
-		}
-	}
-	return out
-}
-
-// unsigned returns the first part of a type without a signature, or the last one.
-func unsigned(parts []canon.Part, t canon.PartType, last bool) *canon.Part {
-	for n := range parts {
-		i := n
-		if last {
-			i = len(parts) - 1 - n
-		}
-		if parts[i].Type == t && parts[i].Opaque == nil {
-			return &parts[i]
-		}
-	}
-	return nil
 }

@@ -31,7 +31,7 @@ func readPrompt(d *decoder, name string, v jsontext.Value) error {
 		return nil
 	}
 	c := walkArray(v)
-	if c.next() && c.value[0] != '"' {
+	if c.Next() && c.Value[0] != '"' {
 		return apierror.Invalid(name, "prompt must be a string or an array of strings: token ids are not supported")
 	}
 	return wire.ReadValue(v, name, &d.req.Prompts)

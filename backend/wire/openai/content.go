@@ -195,11 +195,11 @@ func markCache(parts []canon.Part, v jsontext.Value, path string) error {
 func detailsText(details []byte) string {
 	var b strings.Builder
 	c := walkArray(details)
-	for c.next() {
-		if s := text(member(c.value, "text")); s != "" {
+	for c.Next() {
+		if s := text(member(c.Value, "text")); s != "" {
 			b.WriteString(s)
 		} else {
-			b.WriteString(text(member(c.value, "summary")))
+			b.WriteString(text(member(c.Value, "summary")))
 		}
 	}
 	return b.String()

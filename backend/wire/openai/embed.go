@@ -13,6 +13,7 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
+	"patchbay/backend/wire/oai"
 )
 
 // DecodeEmbed reads a request for embeddings.
@@ -76,13 +77,13 @@ func readInput(e *canon.Embed, v jsontext.Value) error {
 		return nil
 	}
 	c := walkArray(v)
-	if !c.next() {
-		if c.bad {
+	if !c.Next() {
+		if c.Bad {
 			return apierror.Invalid("input", "input must be a string or an array")
 		}
 		return nil
 	}
-	switch c.value[0] {
+	switch c.Value[0] {
 	case '"':
 		return wire.ReadValue(v, "input", &e.Inputs)
 	case '[':
@@ -188,8 +189,8 @@ func ParseEmbeddings(body []byte) (*canon.Embeddings, error) {
 	}
 	if o, err := canon.ParseObject(body); err != nil {
 		return nil, apierror.New(apierror.Upstream5xx, "the service sent embeddings that are no JSON")
-	} else if bodyFailed(o) || o.Get("data") == nil && isErrorBody(body) {
-		return nil, insideError(body)
+	} else if bodyFailed(o) || o.Get("data") == nil && oai.IsErrorBody(body) {
+		return nil, oai.InsideError(body)
 	}
 	if err := wire.ReadValue(body, "", &in); err != nil || len(in.Data) == 0 {
 		e := apierror.New(apierror.Upstream5xx, "the service sent no embeddings")
@@ -210,7 +211,7 @@ func ParseEmbeddings(body []byte) (*canon.Embeddings, error) {
 		}
 		out.Vectors = append(out.Vectors, v)
 	}
-	if u, ok := parseUsage(member(body, "usage")); ok {
+	if u, ok := oai.ParseUsage(member(body, "usage")); ok {
 		out.Usage = &u
 	}
 	return out, nil

@@ -10,6 +10,7 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
+	"patchbay/backend/wire/oai"
 )
 
 // How an upstream is told to think.
@@ -96,27 +97,12 @@ func NewExchange(req *canon.Request, o Options) (*Exchange, error) {
 	if err := req.Expand(); err != nil {
 		return nil, err
 	}
-	w := writer{x: x, o: o, req: req, facts: factsOf(req)}
+	w := writer{x: x, o: o, req: req, facts: oai.FactsOf(req)}
 	if err := w.request(); err != nil {
 		return nil, err
 	}
 	x.Body = w.body
 	return x, nil
-}
-
-// factsOf joins what the plan knows of the model with what is known of OpenAI's own models.
-func factsOf(req *canon.Request) canon.Model {
-	known, f := KnownModel(req.Model), req.Facts
-	if f.Thinking == canon.Unknown {
-		f.Thinking = known.Thinking
-	}
-	if f.Sampling == canon.Unknown {
-		f.Sampling = known.Sampling
-	}
-	if len(f.Efforts) == 0 {
-		f.Efforts = known.Efforts
-	}
-	return f
 }
 
 // Words that a body is searched for before it may pass as it is, each as it stands after a quote.
@@ -304,7 +290,7 @@ func (e *edits) limits(req *canon.Request) {
 	if req.MaxTokens == nil && e.o.DefaultMaxTokens > 0 {
 		e.set(want, appendInt(nil, e.o.DefaultMaxTokens))
 	}
-	if refusesSampling(req, factsOf(req)) {
+	if oai.RefusesSampling(req, oai.FactsOf(req)) {
 		for _, name := range samplingFields {
 			e.drop(name)
 		}
@@ -327,8 +313,8 @@ func (e *edits) extensions() {
 		case m.Name == "extra_body":
 			e.set(m.Name, nil)
 			c := walkObject(e.body.Get(m.Name))
-			for c.next() {
-				e.merge(string(c.name), c.value)
+			for c.Next() {
+				e.merge(string(c.Name), c.Value)
 			}
 		}
 	}
@@ -346,7 +332,7 @@ var reasoningFields = []string{"reasoning_effort", "reasoning", "thinking", "ena
 
 // reasoning leaves the client's own switches alone if the upstream knows them, and writes them anew otherwise.
 func (e *edits) reasoning(req *canon.Request) {
-	facts := factsOf(req)
+	facts := oai.FactsOf(req)
 	own := e.o.ownReasoning(req, facts)
 	sent, foreign := false, req.Reasoning.Source == "suffix"
 	for _, m := range e.body.Members {
@@ -396,14 +382,6 @@ var samplingFields = []string{"temperature", "top_p", "presence_penalty", "frequ
 
 // extensionFields are sampling fields that OpenAI's own service does not know.
 var extensionFields = []string{"top_k", "min_p", "repetition_penalty"}
-
-// refusesSampling reports whether the model is one of OpenAI's reasoning models and thinks in this request.
-func refusesSampling(req *canon.Request, facts canon.Model) bool {
-	if facts.Sampling != canon.No {
-		return false
-	}
-	return req.Reasoning.Mode != canon.ReasonOff || !slices.Contains(facts.Efforts, "none")
-}
 
 // unsupported is the error for content that a model cannot take.
 func unsupported(param, format string, args ...any) *apierror.Error {

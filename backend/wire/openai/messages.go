@@ -1,8 +1,6 @@
 package openai
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
+	"patchbay/backend/wire/oai"
 )
 
 type wireMessage struct {
@@ -213,25 +212,18 @@ func (h *history) addAssistant(m *wireMessage, path string, at int) error {
 			return err
 		}
 		if p.CallID == "" {
-			p.CallID = positionID(p.Name, at, j)
+			p.CallID = oai.PositionID(p.Name, at, j)
 		}
 		parts = append(parts, p)
 	}
 	if f := m.FunctionCall; f != nil && f.Name != "" {
-		p := canon.Part{Type: canon.PartToolCall, Name: f.Name, CallID: positionID(f.Name, at, 0)}
+		p := canon.Part{Type: canon.PartToolCall, Name: f.Name, CallID: oai.PositionID(f.Name, at, 0)}
 		p.SetArgs(argsText(f.Arguments))
 		parts = append(parts, p)
 	}
 	h.push(canon.Message{Role: canon.RoleAssistant, Name: m.Name, Parts: parts, Ext: m.Ext})
 	h.open = append([]canon.Part(nil), parts[first:]...)
 	return nil
-}
-
-// positionID is the id of a call that has none. It is made of where the call stands, so that the same history gives the
-// same bytes on every turn.
-func positionID(name string, message, call int) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%d", name, message, call))
-	return "call_" + hex.EncodeToString(sum[:12])
 }
 
 // readReasoningHistory reads what a client sent back of the model's thinking. Chat clients keep the text at best, never
@@ -329,7 +321,7 @@ func (h *history) match(p *canon.Part, m *wireMessage) bool {
 	}
 	p.Name = m.Name
 	if p.CallID == "" && m.Role == "function" {
-		p.CallID = positionID(m.Name, len(h.messages), 0)
+		p.CallID = oai.PositionID(m.Name, len(h.messages), 0)
 	}
 	return p.CallID != ""
 }
@@ -338,12 +330,12 @@ func (h *history) match(p *canon.Part, m *wireMessage) bool {
 func seedOf(messages jsontext.Value) string {
 	var b strings.Builder
 	c := walkArray(messages)
-	for n := 0; n < 16 && c.next(); n++ {
-		role := text(member(c.value, "role"))
+	for n := 0; n < 16 && c.Next(); n++ {
+		role := text(member(c.Value, "role"))
 		if role == "system" || role == "developer" || role == "user" {
 			b.WriteString(role)
 			b.WriteByte(0)
-			b.WriteString(head(contentText(member(c.value, "content"))))
+			b.WriteString(head(contentText(member(c.Value, "content"))))
 		}
 		if role == "user" {
 			break
@@ -367,8 +359,8 @@ func contentText(v []byte) string {
 	}
 	var b strings.Builder
 	c := walkArray(v)
-	for c.next() && b.Len() < seedBytes {
-		b.WriteString(text(member(c.value, "text")))
+	for c.Next() && b.Len() < seedBytes {
+		b.WriteString(text(member(c.Value, "text")))
 	}
 	return b.String()
 }

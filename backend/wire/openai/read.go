@@ -1,10 +1,7 @@
 package openai
 
 import (
-	"bufio"
 	"bytes"
-	"context"
-	"errors"
 	"io"
 	"strings"
 
@@ -13,68 +10,12 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
+	"patchbay/backend/wire/oai"
 )
 
-// maxAnswer bounds an answer in one piece.
-const maxAnswer = 64 << 20
-
-// Read reads an answer of either form: some services stream to a request that asked for no stream, and the reverse.
-// The first bytes decide, then the content type.
-func (x *Exchange) Read(contentType string, r io.Reader) canon.Stream {
-	return func(yield func(canon.Event, error) bool) {
-		br := bufio.NewReaderSize(r, 16<<10)
-		first, err := firstByte(br)
-		switch {
-		case err == io.EOF:
-			yield(canon.Event{}, apierror.New(apierror.Upstream5xx, "the service sent an empty answer"))
-		case err != nil:
-			yield(canon.Event{}, readError(err))
-		case first == '{' || first == '[' || first == '<':
-			body, err := io.ReadAll(io.LimitReader(br, maxAnswer+1))
-			if err == nil && len(body) > maxAnswer {
-				err = wire.ErrFrameTooLarge
-			}
-			if err != nil {
-				yield(canon.Event{}, readError(err))
-				return
-			}
-			x.ReadWhole(body)(yield)
-		default:
-			x.ReadStream(br)(yield)
-		}
-	}
-}
-
-// firstByte looks at the first byte that is no white space. What stood before it means nothing: DeepSeek sends empty
-// lines while a request waits.
-func firstByte(br *bufio.Reader) (byte, error) {
-	for {
-		b, err := br.ReadByte()
-		if err != nil {
-			return 0, err
-		}
-		if strings.IndexByte(" \t\r\n\xef\xbb\xbf", b) < 0 {
-			return b, br.UnreadByte()
-		}
-	}
-}
-
-// readError tells of a connection that broke.
-func readError(err error) *apierror.Error {
-	e := apierror.New(apierror.Transport, "the connection to the service broke during the answer; try again")
-	switch {
-	case errors.Is(err, context.Canceled):
-		e = apierror.New(apierror.Canceled, "the request was canceled")
-	case errors.Is(err, context.DeadlineExceeded):
-		e = apierror.New(apierror.Timeout, "the service stopped sending; try again")
-	case errors.Is(err, wire.ErrFrameTooLarge):
-		e = apierror.New(apierror.Upstream5xx, "the service sent more than Patchbay takes in one piece")
-	}
-	if own, ok := errors.AsType[*apierror.Error](err); ok {
-		return own
-	}
-	e.Err = err
-	return e
+// Read reads an answer of either form. It never closes r.
+func (x *Exchange) Read(_ string, r io.Reader) canon.Stream {
+	return wire.ReadEither(r, x.ReadStream, x.ReadWhole)
 }
 
 // ReadStream reads an event stream. It never closes r. A stream without an end of its own ends with a Truncated error.
@@ -153,7 +94,7 @@ func (s *reader) broken(err error) {
 		s.end(nil)
 		return
 	}
-	s.fail(readError(err))
+	s.fail(wire.ReadError(err))
 }
 
 var done = []byte("[DONE]")
@@ -195,40 +136,40 @@ func (s *reader) chunk(name string, data []byte) *apierror.Error {
 	var p chunkParts
 	c := walkObject(data)
 	failed := name == "error"
-	for c.next() {
-		switch string(c.name) {
+	for c.Next() {
+		switch string(c.Name) {
 		case "id":
-			p.id = c.value
+			p.id = c.Value
 		case "object":
-			p.object = c.value
+			p.object = c.Value
 		case "model":
-			p.model = c.value
+			p.model = c.Value
 		case "created":
-			p.created = c.value
+			p.created = c.Value
 		case "choices":
-			p.choices = c.value
+			p.choices = c.Value
 		case "usage":
-			p.usage = c.value
+			p.usage = c.Value
 		case "system_fingerprint":
-			p.fingerprint = c.value
+			p.fingerprint = c.Value
 		case "service_tier":
-			p.tier = c.value
+			p.tier = c.Value
 		case "x_groq": // Groq's place for usage
-			if u := member(c.value, "usage"); u != nil && p.usage == nil {
+			if u := member(c.Value, "usage"); u != nil && p.usage == nil {
 				p.usage = u
 			}
 		case "error":
-			failed = failed || !isNull(c.value) && string(c.value) != "false" && string(c.value) != `""`
+			failed = failed || !isNull(c.Value) && string(c.Value) != "false" && string(c.Value) != `""`
 		case "type":
-			failed = failed || string(c.value) == `"error"`
+			failed = failed || string(c.Value) == `"error"`
 		case "base_resp":
-			failed = failed || number(member(c.value, "status_code")) > 0
+			failed = failed || number(member(c.Value, "status_code")) > 0
 		}
 	}
-	if failed || p.choices == nil && isErrorBody(data) {
-		return insideError(data)
+	if failed || p.choices == nil && oai.IsErrorBody(data) {
+		return oai.InsideError(data)
 	}
-	if c.bad {
+	if c.Bad {
 		if len(data) > 0 && data[0] == '{' {
 			return apierror.New(apierror.Upstream5xx, "the service sent damaged JSON in its stream; try again")
 		}
@@ -275,7 +216,7 @@ func (s *reader) readUsage(v []byte) {
 	if isNull(v) {
 		return
 	}
-	u, ok := parseUsage(v)
+	u, ok := oai.ParseUsage(v)
 	if !ok {
 		return
 	}
@@ -290,7 +231,7 @@ func (s *reader) readUsage(v []byte) {
 // usageOnly reports whether the frame at hand has no choices: the extra chunk that a client may not have asked for.
 func (s *reader) usageOnly() bool {
 	c := walkArray(member(s.raw, "choices"))
-	return !c.next()
+	return !c.Next()
 }
 
 func (s *reader) readChoices(v []byte) *apierror.Error {
@@ -298,31 +239,31 @@ func (s *reader) readChoices(v []byte) *apierror.Error {
 		return nil
 	}
 	list := walkArray(v)
-	for at := 0; list.next(); at++ {
+	for at := 0; list.Next(); at++ {
 		var delta, finish, logprobs, usage, legacy []byte
 		n := at
-		c := walkObject(list.value)
-		for c.next() {
-			switch string(c.name) {
+		c := walkObject(list.Value)
+		for c.Next() {
+			switch string(c.Name) {
 			case "index":
-				if i := number(c.value); i >= 0 && i < 128 {
+				if i := number(c.Value); i >= 0 && i < 128 {
 					n = int(i)
 				}
 			case "delta", "message":
-				if !isNull(c.value) {
-					delta = c.value
+				if !isNull(c.Value) {
+					delta = c.Value
 				}
 			case "finish_reason":
-				finish = c.value
+				finish = c.Value
 			case "logprobs":
-				logprobs = c.value
+				logprobs = c.Value
 			case "usage": // Kimi's place for it
-				usage = c.value
+				usage = c.Value
 			case "text":
-				legacy = c.value
+				legacy = c.Value
 			case "error":
-				if !isNull(c.value) {
-					return insideError(list.value)
+				if !isNull(c.Value) {
+					return oai.InsideError(list.Value)
 				}
 			}
 		}
@@ -449,47 +390,4 @@ func failedFinish(raw string) *apierror.Error {
 		return apierror.New(apierror.Overloaded, "the service ran out of resources during the answer; try again")
 	}
 	return nil
-}
-
-// parseUsage reads token counts in all spellings that are about.
-func parseUsage(v []byte) (canon.Usage, bool) {
-	u := canon.UnknownUsage()
-	any := false
-	set := func(dst *int64, v []byte) {
-		if n := number(v); n >= 0 && (n > 0 || *dst < 0) {
-			*dst, any = n, true
-		}
-	}
-	c := walkObject(v)
-	for c.next() {
-		switch string(c.name) {
-		case "prompt_tokens", "input_tokens":
-			set(&u.Input, c.value)
-		case "completion_tokens", "output_tokens":
-			set(&u.Output, c.value)
-		case "prompt_cache_hit_tokens", "cached_tokens", "input_cached_tokens", "cache_read_input_tokens":
-			set(&u.CacheRead, c.value)
-		case "cache_creation_input_tokens":
-			set(&u.CacheWrite, c.value)
-		case "prompt_tokens_details", "input_tokens_details":
-			d := walkObject(c.value)
-			for d.next() {
-				switch string(d.name) {
-				case "cached_tokens":
-					set(&u.CacheRead, d.value)
-				case "cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens":
-					set(&u.CacheWrite, d.value)
-				}
-			}
-		case "completion_tokens_details", "output_tokens_details":
-			set(&u.Reasoning, member(c.value, "reasoning_tokens"))
-		}
-	}
-	if u.Input >= 0 && canon.Known(u.CacheRead)+canon.Known(u.CacheWrite) > u.Input { // the prompt was counted without them
-		u.Input += canon.Known(u.CacheRead) + canon.Known(u.CacheWrite)
-	}
-	if u.Reasoning > u.Output && u.Output >= 0 { // the thinking was counted apart
-		u.Output += u.Reasoning
-	}
-	return u, any
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"patchbay/backend/canon"
+	"patchbay/backend/wire/oai"
 )
 
 // openCall is a tool call that is being written.
@@ -17,7 +18,7 @@ type openCall struct {
 	custom  bool // the client's tool is a custom one
 	native  bool // and the service wrote it as one
 	args    strings.Builder
-	input   inputStream
+	input   oai.InputStream
 	sent    int // bytes of the input that went out, for a custom tool
 	started bool
 	ended   bool
@@ -36,18 +37,18 @@ func (c *choice) fragment(v []byte) {
 	var fn, custom, id, extra []byte
 	slot := int64(-1)
 	d := walkObject(v)
-	for d.next() {
-		switch string(d.name) {
+	for d.Next() {
+		switch string(d.Name) {
 		case "index":
-			slot = number(d.value)
+			slot = number(d.Value)
 		case "id":
-			id = d.value
+			id = d.Value
 		case "function":
-			fn = d.value
+			fn = d.Value
 		case "custom":
-			custom = d.value
+			custom = d.Value
 		case "extra_content":
-			extra = d.value
+			extra = d.Value
 		}
 	}
 	f := callPiece{slot: int(slot), id: text(id)}
@@ -183,7 +184,7 @@ func (c *choice) sendArgs(o *openCall, piece string) {
 	if o.custom {
 		kind = canon.DeltaText
 		if !o.native {
-			piece = o.input.feed(piece)
+			piece = o.input.Feed(piece)
 		}
 		o.sent += len(piece)
 	}
@@ -207,7 +208,7 @@ func (c *choice) endCall(o *openCall) {
 	case o.native:
 		p.Text = o.args.String()
 	case o.custom:
-		p.Text = customInput(o.args.String())
+		p.Text = oai.CustomInput(o.args.String())
 		if o.sent < len(p.Text) { // what could not be told while it came
 			c.s.emit(canon.Event{Kind: canon.KindDelta, Choice: c.n, Index: o.index, Delta: canon.DeltaText, Text: p.Text[o.sent:]})
 		}
@@ -221,90 +222,4 @@ func (c *choice) endCall(o *openCall) {
 		p.Ext = map[string]jsontext.Value{"extra_content": o.ext}
 	}
 	c.s.emit(canon.Event{Kind: canon.KindPartEnd, Choice: c.n, Index: o.index, Part: &p})
-}
-
-// customInput returns the input of a custom tool that went out as a function with one string.
-func customInput(args string) string {
-	if v := member([]byte(args), "input"); len(v) > 0 && v[0] == '"' {
-		return text(v)
-	}
-	return args
-}
-
-// inputStream takes the string of {"input":"..."} out of pieces of JSON text.
-type inputStream struct {
-	buf        string
-	open, done bool
-}
-
-func (u *inputStream) feed(s string) string {
-	if u.done {
-		return ""
-	}
-	u.buf += s
-	if !u.open && !u.find() {
-		return ""
-	}
-	n, done := wholeEscapes(u.buf)
-	out := text([]byte(`"` + u.buf[:n] + `"`))
-	u.buf, u.done = u.buf[n:], done
-	return out
-}
-
-// find looks for the start of the string.
-func (u *inputStream) find() bool {
-	rest := strings.TrimLeft(u.buf, " \t\r\n")
-	for _, tok := range []string{"{", `"input"`, ":", `"`} {
-		after, ok := strings.CutPrefix(rest, tok)
-		if !ok {
-			return false
-		}
-		rest = strings.TrimLeft(after, " \t\r\n")
-		if tok == `"` {
-			rest = after
-		}
-	}
-	u.buf, u.open = rest, true
-	return true
-}
-
-// wholeEscapes returns the length of the head of s that holds no cut escape; done says that the closing quote follows.
-func wholeEscapes(s string) (n int, done bool) {
-	for i := 0; i < len(s); {
-		if s[i] == '"' {
-			return i, true
-		}
-		size := 1
-		if s[i] == '\\' {
-			size = escapeLen(s[i:])
-		}
-		if size == 0 {
-			return i, false
-		}
-		i += size
-	}
-	return len(s), false
-}
-
-// escapeLen returns the length of the escape at the head of s, 0 if it is cut. A surrogate pair is one escape.
-func escapeLen(s string) int {
-	switch {
-	case len(s) < 2:
-		return 0
-	case s[1] != 'u':
-		return 2
-	case len(s) < 6:
-		return 0
-	}
-	if high := strings.ToLower(s[2:4]); high < "d8" || high > "db" {
-		return 6
-	}
-	switch {
-	case len(s) < 12 && strings.HasPrefix(`\u`, s[6:min(len(s), 8)]), len(s) > 7 && len(s) < 12 && s[6:8] == `\u`:
-		return 0
-	case len(s) >= 12 && s[6:8] == `\u`:
-		return 12
-	default:
-		return 6
-	}
 }

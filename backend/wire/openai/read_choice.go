@@ -87,24 +87,24 @@ func (c *choice) delta(v []byte, logprobs jsontext.Value) {
 	var content, refusal, calls, call, images []byte
 	var thought, details []byte
 	d := walkObject(v)
-	for d.next() {
-		switch string(d.name) {
+	for d.Next() {
+		switch string(d.Name) {
 		case "content":
-			content = d.value
+			content = d.Value
 		case "reasoning_content":
-			thought = longer(d.value, thought)
+			thought = longer(d.Value, thought)
 		case "reasoning", "thinking":
-			thought = longer(thought, d.value)
+			thought = longer(thought, d.Value)
 		case "reasoning_details":
-			details = d.value
+			details = d.Value
 		case "refusal":
-			refusal = d.value
+			refusal = d.Value
 		case "tool_calls":
-			calls = d.value
+			calls = d.Value
 		case "function_call":
-			call = d.value
+			call = d.Value
 		case "images":
-			images = d.value
+			images = d.Value
 		}
 	}
 	c.think(thought, details)
@@ -113,10 +113,10 @@ func (c *choice) delta(v []byte, logprobs jsontext.Value) {
 	c.pictures(images)
 	list := walkArray(calls)
 	if isNull(calls) {
-		list = cursor{bad: true}
+		list = cursor{Bad: true}
 	}
-	for list.next() {
-		c.fragment(list.value)
+	for list.Next() {
+		c.fragment(list.Value)
 	}
 	if len(call) > 0 && call[0] == '{' {
 		c.functionCall(call)
@@ -159,17 +159,17 @@ func (c *choice) content(v []byte, logprobs jsontext.Value) {
 		return
 	}
 	list := walkArray(v)
-	for list.next() {
-		switch text(member(list.value, "type")) {
+	for list.Next() {
+		switch text(member(list.Value, "type")) {
 		case "thinking":
-			t := member(list.value, "thinking")
+			t := member(list.Value, "thinking")
 			if s := text(t); s != "" {
 				c.add(canon.PartReasoning, s, nil)
 			} else {
 				c.add(canon.PartReasoning, detailsText(t), nil)
 			}
 		default:
-			c.plain(text(member(list.value, "text")), logprobs)
+			c.plain(text(member(list.Value, "text")), logprobs)
 			logprobs = nil
 		}
 	}
@@ -181,8 +181,8 @@ func (c *choice) pictures(v []byte) {
 		return
 	}
 	list := walkArray(v)
-	for list.next() {
-		p, ok := picture(list.value)
+	for list.Next() {
+		p, ok := picture(list.Value)
 		if !ok {
 			continue
 		}

@@ -14,6 +14,7 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
+	"patchbay/backend/wire/oai"
 )
 
 func collect(x *Exchange, in string) (*canon.Response, error) {
@@ -167,12 +168,12 @@ func TestUsageInEverySpelling(t *testing.T) {
 		`{"cache_creation_input_tokens":1,"cache_read_input_tokens":2,"prompt_tokens":null,"input_tokens":5.0}`: {Input: 5, Output: -1, CacheRead: 2, CacheWrite: 1, Reasoning: -1},
 	} {
 		want.CacheWrite1h, want.ToolPrompt = -1, -1
-		got, ok := parseUsage([]byte(in))
+		got, ok := oai.ParseUsage([]byte(in))
 		if d := cmp.Diff(want, got); d != "" || !ok {
 			t.Errorf("%s %s", in, d)
 		}
 	}
-	if _, ok := parseUsage([]byte(`{}`)); ok {
+	if _, ok := oai.ParseUsage([]byte(`{}`)); ok {
 		t.Error("nothing became a usage")
 	}
 	for _, in := range []string{
@@ -327,7 +328,7 @@ func TestCustomInputAtAnyCut(t *testing.T) {
 			t.Errorf("by %d: %q, %q", size, out.String(), whole)
 		}
 	}
-	if got := customInput("raw text"); got != "raw text" {
+	if got := oai.CustomInput("raw text"); got != "raw text" {
 		t.Error(got)
 	}
 }

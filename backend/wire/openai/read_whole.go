@@ -7,6 +7,7 @@ import (
 
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
+	"patchbay/backend/wire/oai"
 )
 
 // ReadWhole reads an answer in one piece and yields the events that a stream would have given.
@@ -24,10 +25,10 @@ func (x *Exchange) whole(body []byte) (*canon.Response, *apierror.Error) {
 	case len(body) == 0:
 		return nil, apierror.New(apierror.Upstream5xx, "the service sent an empty answer")
 	case body[0] == '[':
-		body = oneElement(body)
+		body = oai.OneElement(body)
 	}
-	if looksHTML(body) {
-		return nil, htmlError(200, body)
+	if oai.LooksHTML(body) {
+		return nil, oai.HTMLError(200, body)
 	}
 	o, err := canon.ParseObject(body)
 	if err != nil {
@@ -36,8 +37,8 @@ func (x *Exchange) whole(body []byte) (*canon.Response, *apierror.Error) {
 		return nil, e
 	}
 	choices := o.Get("choices")
-	if bodyFailed(o) || choices == nil && isErrorBody(body) {
-		return nil, insideError(body)
+	if bodyFailed(o) || choices == nil && oai.IsErrorBody(body) {
+		return nil, oai.InsideError(body)
 	}
 	if isNull(choices) || choices[0] != '[' {
 		return nil, apierror.New(apierror.Upstream5xx, "the service sent an answer without choices")
@@ -47,8 +48,8 @@ func (x *Exchange) whole(body []byte) (*canon.Response, *apierror.Error) {
 		resp.Ext = answerExt(o.Get("system_fingerprint"), o.Get("service_tier"))
 	}
 	list := walkArray(choices)
-	for n := 0; list.next(); n++ {
-		c, err := x.wholeChoice(list.value)
+	for n := 0; list.Next(); n++ {
+		c, err := x.wholeChoice(list.Value)
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +65,7 @@ func (x *Exchange) whole(body []byte) (*canon.Response, *apierror.Error) {
 	if resp.Finish.Reason == "" {
 		resp.Finish.Reason = canon.FinishStop
 	}
-	if u, ok := parseUsage(o.Get("usage")); ok {
+	if u, ok := oai.ParseUsage(o.Get("usage")); ok {
 		resp.Usage = &u
 	}
 	if x.verbatim && regular(o) {
@@ -81,9 +82,9 @@ func regular(o canon.Object) bool {
 		}
 	}
 	list := walkArray(o.Get("choices"))
-	for list.next() {
-		m := member(list.value, "message")
-		if member(m, "content") == nil || text(member(list.value, "finish_reason")) == "" || member(list.value, "index") == nil {
+	for list.Next() {
+		m := member(list.Value, "message")
+		if member(m, "content") == nil || text(member(list.Value, "finish_reason")) == "" || member(list.Value, "index") == nil {
 			return false
 		}
 		calls := member(m, "tool_calls")
@@ -100,9 +101,9 @@ func regular(o canon.Object) bool {
 // regularCalls reports whether there are calls and each has an id and a string of arguments.
 func regularCalls(calls []byte) bool {
 	c, n := walkArray(calls), 0
-	for ; c.next(); n++ {
-		fn := member(c.value, "function")
-		if text(member(c.value, "id")) == "" || fn != nil && text(member(fn, "arguments")) == "" {
+	for ; c.Next(); n++ {
+		fn := member(c.Value, "function")
+		if text(member(c.Value, "id")) == "" || fn != nil && text(member(fn, "arguments")) == "" {
 			return false
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
+	"patchbay/backend/wire/oai"
 )
 
 // NewRenderer renders one streamed answer as chunks.
@@ -69,7 +70,7 @@ func (r *renderer) AppendError(dst []byte, e *apierror.Error) []byte {
 		return dst
 	}
 	r.ended = true
-	return append(appendError(append(dst, "data: "...), e), "\n\n"...)
+	return append(oai.AppendError(append(dst, "data: "...), e), "\n\n"...)
 }
 
 // AppendEvent appends what an event means.
@@ -465,8 +466,8 @@ func (r *renderer) emptyArgs(dst []byte, p *outPart) []byte {
 // endsChoice reports whether a chunk says why a choice ended.
 func endsChoice(raw []byte) bool {
 	list := walkArray(member(raw, "choices"))
-	for list.next() {
-		if text(member(list.value, "finish_reason")) != "" {
+	for list.Next() {
+		if text(member(list.Value, "finish_reason")) != "" {
 			return true
 		}
 	}
@@ -484,16 +485,16 @@ func (r *renderer) openedQuietly(dst []byte) []byte {
 // appendModelBack appends an answer or a chunk with the name of the model that the client asked for.
 func appendModelBack(dst, raw []byte, asked string) []byte {
 	c := walkObject(raw)
-	for c.next() {
-		if string(c.name) != "model" {
+	for c.Next() {
+		if string(c.Name) != "model" {
 			continue
 		}
-		if text(c.value) == asked {
+		if text(c.Value) == asked {
 			break
 		}
-		dst = append(dst, raw[:c.at]...)
+		dst = append(dst, raw[:c.At]...)
 		dst = wire.AppendString(dst, asked)
-		return append(dst, raw[c.at+len(c.value):]...)
+		return append(dst, raw[c.At+len(c.Value):]...)
 	}
 	return append(dst, raw...)
 }

@@ -8,6 +8,7 @@ import (
 
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
+	"patchbay/backend/wire/oai"
 )
 
 // AppendResponse renders a whole answer.
@@ -104,7 +105,7 @@ func (r *renderer) message(dst []byte, m *gathered) []byte {
 	} else {
 		dst = append(dst, "null"...)
 	}
-	dst = appendOrNull(append(dst, `,"refusal":`...), m.refusal.String())
+	dst = oai.AppendOrNull(append(dst, `,"refusal":`...), m.refusal.String())
 	if m.reasoning.Len() > 0 {
 		dst = wire.AppendString(append(dst, `,"reasoning_content":`...), m.reasoning.String())
 	}
@@ -157,14 +158,14 @@ func appendLegacyLogprobs(dst []byte, entries jsontext.Value) []byte {
 	var tokens, probs, tops, offsets []byte
 	offset := 0
 	c := walkArray(entries)
-	for c.next() {
+	for c.Next() {
 		if len(tokens) > 0 {
 			tokens, probs, tops, offsets = append(tokens, ','), append(probs, ','), append(tops, ','), append(offsets, ',')
 		}
-		tok := text(member(c.value, "token"))
+		tok := text(member(c.Value, "token"))
 		tokens = wire.AppendString(tokens, tok)
-		probs = append(probs, orNull(member(c.value, "logprob"))...)
-		tops = appendTop(tops, member(c.value, "top_logprobs"))
+		probs = append(probs, orNull(member(c.Value, "logprob"))...)
+		tops = appendTop(tops, member(c.Value, "top_logprobs"))
 		offsets = strconv.AppendInt(offsets, int64(offset), 10)
 		offset += len([]rune(tok))
 	}
@@ -178,8 +179,8 @@ func appendTop(dst, entries []byte) []byte {
 	dst = append(dst, '{')
 	seen := map[string]bool{}
 	c := walkArray(entries)
-	for c.next() {
-		tok := text(member(c.value, "token"))
+	for c.Next() {
+		tok := text(member(c.Value, "token"))
 		if seen[tok] {
 			continue
 		}
@@ -187,7 +188,7 @@ func appendTop(dst, entries []byte) []byte {
 			dst = append(dst, ',')
 		}
 		seen[tok] = true
-		dst = append(append(wire.AppendString(dst, tok), ':'), orNull(member(c.value, "logprob"))...)
+		dst = append(append(wire.AppendString(dst, tok), ':'), orNull(member(c.Value, "logprob"))...)
 	}
 	return append(dst, '}')
 }

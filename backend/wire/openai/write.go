@@ -1,8 +1,6 @@
 package openai
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"maps"
 	"slices"
 	"strconv"
@@ -12,6 +10,7 @@ import (
 
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
+	"patchbay/backend/wire/oai"
 )
 
 // writer writes a canonical request as a new body.
@@ -22,7 +21,7 @@ type writer struct {
 	facts canon.Model
 	same  bool // the client speaks this format, so its extensions are the upstream's
 	body  []byte
-	ids   callIDs
+	ids   oai.CallIDs
 	notes []string // system lines that stand for what the upstream cannot be told otherwise
 }
 
@@ -105,7 +104,7 @@ func (w *writer) limit() {
 
 // sampling writes the numbers that steer token choice.
 func (w *writer) sampling() {
-	s, refused := &w.req.Sampling, refusesSampling(w.req, w.facts)
+	s, refused := &w.req.Sampling, oai.RefusesSampling(w.req, w.facts)
 	put := func(name string, v jsontext.Value) {
 		switch {
 		case v == nil:
@@ -182,10 +181,10 @@ func (w *writer) rest() {
 		key = r.Conversation
 	}
 	if own || w.o.PromptCacheKey {
-		str("prompt_cache_key", atMost64(key), true)
+		str("prompt_cache_key", oai.AtMost64(key), true)
 	}
 	if !w.same || text(r.Ext["safety_identifier"]) != r.UserID {
-		str("user", atMost64(r.UserID), own)
+		str("user", oai.AtMost64(r.UserID), own)
 	}
 	if len(r.Metadata) > 0 && w.same {
 		w.put("metadata", r.Metadata)
@@ -268,15 +267,6 @@ func (w *writer) mentionsJSON() bool {
 		return slices.ContainsFunc(parts, func(p canon.Part) bool { return strings.Contains(strings.ToLower(p.Text), "json") })
 	}
 	return has(w.req.System) || slices.ContainsFunc(w.req.Messages, func(m canon.Message) bool { return has(m.Parts) })
-}
-
-// atMost64 keeps an id that OpenAI takes and hashes a longer one: the same id stays the same.
-func atMost64(id string) string {
-	if len(id) <= 64 {
-		return id
-	}
-	sum := sha256.Sum256([]byte(id))
-	return hex.EncodeToString(sum[:])
 }
 
 func cacheMark(c *canon.Cache) jsontext.Value {

@@ -199,7 +199,7 @@ func (c *conversation) assistant(at int) error {
 		return nil
 	}
 	c.assistantContent(&out, texts)
-	ids := c.w.ids.turn(calls, c.w.o.ShortCallIDs)
+	ids := c.w.ids.Turn(calls, c.w.o.ShortCallIDs)
 	for i, p := range calls {
 		out.calls = append(out.calls, c.w.call(p, ids[i]))
 	}

@@ -1,8 +1,6 @@
 package openai
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"strings"
@@ -83,46 +81,6 @@ func (w *writer) call(p *canon.Part, id string) jsontext.Value {
 		b = appendExt(b, p.Ext)
 	}
 	return append(w.appendCache(b, p.Cache, nil), '}')
-}
-
-// callIDs gives calls the ids that an upstream takes.
-type callIDs struct{ turns int }
-
-const (
-	maxCallID   = 64 // OpenAI refuses longer ones
-	shortCallID = 9  // Mistral
-)
-
-// turn returns the ids of the calls of one turn, no two alike.
-func (c *callIDs) turn(calls []*canon.Part, short bool) []string {
-	c.turns++
-	seen := map[string]bool{}
-	out := make([]string, len(calls))
-	for i, p := range calls {
-		id := p.CallID
-		if id == "" {
-			id = positionID(p.Name, c.turns, i)
-		}
-		id = fitID(id, short)
-		for n := 2; seen[id]; n++ {
-			id = fitID(fmt.Sprintf("%s_%d", id, n), short)
-		}
-		seen[id] = true
-		out[i] = id
-	}
-	return out
-}
-
-func fitID(id string, short bool) string {
-	sum := sha256.Sum256([]byte(id))
-	switch {
-	case short && (len(id) != shortCallID || strings.ContainsAny(id, "_-.:")):
-		return hex.EncodeToString(sum[:])[:shortCallID]
-	case len(id) > maxCallID:
-		return "call_" + hex.EncodeToString(sum[:12])
-	default:
-		return id
-	}
 }
 
 // appendCache adds the mark of a cache boundary where it is taken. A breakpoint that the client wrote in OpenAI's own

@@ -9,6 +9,7 @@ import (
 
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
+	"patchbay/backend/wire/oai"
 )
 
 // toolMembers writes tools, tool_choice and parallel_tool_calls.
@@ -104,7 +105,7 @@ func (w *writer) tool(t *canon.Tool) jsontext.Value {
 			w.x.custom = map[string]bool{}
 		}
 		w.x.custom[name] = true
-		schema, strict = inputSchema(t), nil
+		schema, strict = oai.InputSchema(t), nil
 	case w.same && len(schema) == 0:
 	case w.same:
 	default:
@@ -140,25 +141,6 @@ func chatGrammar(g jsontext.Value) jsontext.Value {
 	b := wire.AppendString(jsontext.Value(`{"type":"grammar","grammar":{"syntax":`), text(member(g, "syntax")))
 	b = wire.AppendString(append(b, `,"definition":`...), text(member(g, "definition")))
 	return append(b, "}}"...)
-}
-
-// maxGrammar bounds the grammar that goes into a description.
-const maxGrammar = 4000
-
-// inputSchema is the schema of a function that stands for a custom tool: one string.
-func inputSchema(t *canon.Tool) jsontext.Value {
-	hint := text(member(t.Grammar, "definition"))
-	if g := member(t.Grammar, "grammar"); g != nil && hint == "" {
-		hint = text(member(g, "definition"))
-	}
-	if len(hint) > maxGrammar {
-		hint = strings.ToValidUTF8(hint[:maxGrammar], "")
-	}
-	if hint == "" {
-		hint = "The input of the tool, as plain text."
-	}
-	b := wire.AppendString(jsontext.Value(`{"type":"object","properties":{"input":{"type":"string","description":`), hint)
-	return append(b, `}},"required":["input"]}`...)
 }
 
 // choice writes tool_choice.

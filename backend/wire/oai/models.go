@@ -1,33 +1,31 @@
-package openai
+package oai
 
 import (
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
-	"patchbay/backend/wire"
 )
 
 // sinceEpoch stands for the age of a model that is not known: 2026-01-01. It must not change between calls.
 const sinceEpoch = 1767225600
 
 // AppendModels renders the model list.
-func (c Codec) AppendModels(dst []byte, r *http.Request, models []canon.Model) ([]byte, error) {
+func AppendModels(dst []byte, models []canon.Model) []byte {
 	dst = append(dst, `{"object":"list","data":[`...)
 	for i, m := range models {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst, _ = c.AppendModel(dst, r, m) // never fails
+		dst = AppendModel(dst, m)
 	}
-	return append(dst, "]}"...), nil
+	return append(dst, "]}"...)
 }
 
 // AppendModel renders one entry of the model list.
-func (Codec) AppendModel(dst []byte, _ *http.Request, m canon.Model) ([]byte, error) {
+func AppendModel(dst []byte, m canon.Model) []byte {
 	created, owner := m.Created, m.Provider
 	if created <= 0 {
 		created = sinceEpoch
@@ -35,44 +33,44 @@ func (Codec) AppendModel(dst []byte, _ *http.Request, m canon.Model) ([]byte, er
 	if owner == "" {
 		owner = "patchbay"
 	}
-	dst = wire.AppendString(append(dst, `{"id":`...), m.ID)
+	dst = AppendString(append(dst, `{"id":`...), m.ID)
 	dst = strconv.AppendInt(append(dst, `,"object":"model","created":`...), created, 10)
-	dst = wire.AppendString(append(dst, `,"owned_by":`...), owner)
+	dst = AppendString(append(dst, `,"owned_by":`...), owner)
 	if m.Name != "" && m.Name != m.ID {
-		dst = wire.AppendString(append(dst, `,"name":`...), m.Name)
+		dst = AppendString(append(dst, `,"name":`...), m.Name)
 	}
 	if m.Context > 0 {
 		dst = strconv.AppendInt(append(dst, `,"context_length":`...), m.Context, 10)
 		dst = strconv.AppendInt(append(dst, `,"max_model_len":`...), m.Context, 10)
 	}
-	return append(dst, '}'), nil
+	return append(dst, '}')
 }
 
 // ParseModels reads a model list in any of the shapes that services of this format send: data, models or a bare array;
 // id, name or model. Models of OpenAI's that cannot chat or embed are left out.
 func ParseModels(body []byte) ([]canon.Model, error) {
 	list := body
-	if o := walkObject(body); !o.bad {
-		for o.next() {
-			if n := string(o.name); n == "data" || n == "models" {
-				list = o.value
+	if o := WalkObject(body); !o.Bad {
+		for o.Next() {
+			if n := string(o.Name); n == "data" || n == "models" {
+				list = o.Value
 			}
 		}
-		if o.bad {
+		if o.Bad {
 			return nil, apierror.New(apierror.Upstream5xx, "the service's model list is no JSON")
 		}
 	}
-	c := walkArray(list)
-	if c.bad {
+	c := WalkArray(list)
+	if c.Bad {
 		return nil, apierror.New(apierror.Upstream5xx, "the service sent no model list")
 	}
 	var out []canon.Model
-	for c.next() {
-		if m := parseModel(c.value); m.ID != "" && !otherUse(m.ID) {
+	for c.Next() {
+		if m := parseModel(c.Value); m.ID != "" && !otherUse(m.ID) {
 			out = append(out, m)
 		}
 	}
-	if c.bad {
+	if c.Bad {
 		return nil, apierror.New(apierror.Upstream5xx, "the service's model list is no JSON")
 	}
 	return out, nil
@@ -80,38 +78,38 @@ func ParseModels(body []byte) ([]canon.Model, error) {
 
 func parseModel(v []byte) canon.Model {
 	if len(v) > 0 && v[0] == '"' {
-		return canon.Model{ID: text(v)}
+		return canon.Model{ID: Text(v)}
 	}
 	var m canon.Model
 	var id, name, model string
-	c := walkObject(v)
-	for c.next() {
-		switch string(c.name) {
+	c := WalkObject(v)
+	for c.Next() {
+		switch string(c.Name) {
 		case "id":
-			id = text(c.value)
+			id = Text(c.Value)
 		case "name":
-			name = text(c.value)
+			name = Text(c.Value)
 		case "model":
-			model = text(c.value)
+			model = Text(c.Value)
 		case "display_name":
-			m.Name = text(c.value)
+			m.Name = Text(c.Value)
 		case "created":
-			m.Created = max(number(c.value), 0)
+			m.Created = max(Number(c.Value), 0)
 		case "context_length", "context_window", "max_model_len", "max_context_length":
-			m.Context = max(number(c.value), m.Context)
+			m.Context = max(Number(c.Value), m.Context)
 		case "max_completion_tokens":
-			m.MaxOutput = max(number(c.value), m.MaxOutput)
+			m.MaxOutput = max(Number(c.Value), m.MaxOutput)
 		case "top_provider":
-			m.MaxOutput = max(number(member(c.value, "max_completion_tokens")), m.MaxOutput)
+			m.MaxOutput = max(Number(Member(c.Value, "max_completion_tokens")), m.MaxOutput)
 		case "limits": // GitHub's catalog
-			m.Context = max(number(member(c.value, "max_input_tokens")), m.Context)
-			m.MaxOutput = max(number(member(c.value, "max_output_tokens")), m.MaxOutput)
+			m.Context = max(Number(Member(c.Value, "max_input_tokens")), m.Context)
+			m.MaxOutput = max(Number(Member(c.Value, "max_output_tokens")), m.MaxOutput)
 		case "type":
-			if t := text(c.value); t == "embedding" || t == "embeddings" {
+			if t := Text(c.Value); t == "embedding" || t == "embeddings" {
 				m.Embeddings = canon.Yes
 			}
 		default:
-			parseAbility(&m, string(c.name), c.value)
+			parseAbility(&m, string(c.Name), c.Value)
 		}
 	}
 	for _, s := range []string{id, name, model} {
@@ -136,7 +134,7 @@ func parseAbility(m *canon.Model, name string, v []byte) {
 	case "supports_image_in":
 		m.Images = yesNo(v)
 	case "architecture":
-		if in := member(v, "input_modalities"); in != nil {
+		if in := Member(v, "input_modalities"); in != nil {
 			m.Images = listed(in, "image")
 			m.Documents = listed(in, "file")
 			m.Audio = listed(in, "audio")
@@ -145,10 +143,10 @@ func parseAbility(m *canon.Model, name string, v []byte) {
 		m.Tools, m.Thinking = listed(v, "tools"), listed(v, "reasoning")
 		m.Schema = listed(v, "structured_outputs")
 	case "capabilities":
-		if t := member(v, "function_calling"); t != nil {
+		if t := Member(v, "function_calling"); t != nil {
 			m.Tools = yesNo(t)
 		}
-		if t := member(v, "vision"); t != nil {
+		if t := Member(v, "vision"); t != nil {
 			m.Images = yesNo(t)
 		}
 	}
@@ -166,12 +164,12 @@ func yesNo(v []byte) canon.Known3 {
 }
 
 func listed(v []byte, want string) canon.Known3 {
-	c := walkArray(v)
-	if c.bad {
+	c := WalkArray(v)
+	if c.Bad {
 		return canon.Unknown
 	}
-	for c.next() {
-		if text(c.value) == want {
+	for c.Next() {
+		if Text(c.Value) == want {
 			return canon.Yes
 		}
 	}
@@ -237,4 +235,27 @@ func KnownModel(id string) canon.Model {
 		return m
 	}
 	return canon.Model{ID: id}
+}
+
+// FactsOf joins what the plan knows of the model with what is known of OpenAI's own models.
+func FactsOf(req *canon.Request) canon.Model {
+	known, f := KnownModel(req.Model), req.Facts
+	if f.Thinking == canon.Unknown {
+		f.Thinking = known.Thinking
+	}
+	if f.Sampling == canon.Unknown {
+		f.Sampling = known.Sampling
+	}
+	if len(f.Efforts) == 0 {
+		f.Efforts = known.Efforts
+	}
+	return f
+}
+
+// RefusesSampling reports whether the model is one of OpenAI's reasoning models and thinks in this request.
+func RefusesSampling(req *canon.Request, facts canon.Model) bool {
+	if facts.Sampling != canon.No {
+		return false
+	}
+	return req.Reasoning.Mode != canon.ReasonOff || !slices.Contains(facts.Efforts, "none")
 }

@@ -1,4 +1,4 @@
-package openai
+package oai
 
 import (
 	"net/http"
@@ -6,8 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"patchbay/backend/apierror"
-	"patchbay/backend/wire"
 )
 
 // shape is how a row of errors looks to a chat client.
@@ -34,6 +35,12 @@ var shapes = map[apierror.Row]shape{
 	apierror.RowInternal:      {500, "server_error", "internal_error"},
 }
 
+// Shape returns the status, type and code of e in these formats.
+func Shape(e *apierror.Error) (status int, typ, code string) {
+	s := shapeOf(e)
+	return s.status, s.typ, s.code
+}
+
 func shapeOf(e *apierror.Error) shape {
 	row := e.Row()
 	s := shapes[row]
@@ -47,7 +54,7 @@ func shapeOf(e *apierror.Error) shape {
 }
 
 // Error renders e as an error body with its status. The SDKs obey x-should-retry before any rule of their own.
-func (Codec) Error(e *apierror.Error, requestID string) (int, http.Header, []byte) {
+func Error(e *apierror.Error, requestID string) (int, http.Header, []byte) {
 	s, h := shapeOf(e), http.Header{}
 	h.Set("Content-Type", "application/json")
 	if requestID != "" {
@@ -60,20 +67,20 @@ func (Codec) Error(e *apierror.Error, requestID string) (int, http.Header, []byt
 	if row := e.Row(); e.NoRetry || row == apierror.RowQuota || row == apierror.RowBilling {
 		h.Set("X-Should-Retry", "false")
 	}
-	return s.status, h, appendError(nil, e)
+	return s.status, h, AppendError(nil, e)
 }
 
-// appendError appends the error object. param and code are a string or null, never absent.
-func appendError(dst []byte, e *apierror.Error) []byte {
+// AppendError appends the error object. param and code are a string or null, never absent.
+func AppendError(dst []byte, e *apierror.Error) []byte {
 	s := shapeOf(e)
 	msg := e.Msg
 	if e.Kind == apierror.ContextTooLong && !strings.Contains(msg, "maximum context length") {
 		msg = contextMessage(e)
 	}
-	dst = wire.AppendString(append(dst, `{"error":{"message":`...), msg)
-	dst = wire.AppendString(append(dst, `,"type":`...), s.typ)
-	dst = appendOrNull(append(dst, `,"param":`...), e.Param)
-	dst = appendOrNull(append(dst, `,"code":`...), s.code)
+	dst = AppendString(append(dst, `{"error":{"message":`...), msg)
+	dst = AppendString(append(dst, `,"type":`...), s.typ)
+	dst = AppendOrNull(append(dst, `,"param":`...), e.Param)
+	dst = AppendOrNull(append(dst, `,"code":`...), s.code)
 	return append(dst, "}}"...)
 }
 
@@ -86,9 +93,16 @@ func contextMessage(e *apierror.Error) string {
 	return "The prompt is longer than the model's maximum context length. " + e.Msg
 }
 
-func appendOrNull(dst []byte, s string) []byte {
+// AppendOrNull appends a string, or null for an empty one.
+func AppendOrNull(dst []byte, s string) []byte {
 	if s == "" {
 		return append(dst, "null"...)
 	}
-	return wire.AppendString(dst, s)
+	return AppendString(dst, s)
+}
+
+// AppendString appends s as a JSON string without escaping HTML. Invalid UTF-8 becomes U+FFFD.
+func AppendString(dst []byte, s string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, s) // the error only says that invalid UTF-8 was replaced
+	return dst
 }

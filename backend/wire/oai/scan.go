@@ -1,4 +1,4 @@
-package openai
+package oai
 
 import (
 	"bytes"
@@ -7,37 +7,37 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A cursor walks the members of a JSON object or the elements of an array where they lie, without decoding or copying
+// A Cursor walks the members of a JSON object or the elements of an array where they lie, without decoding or copying
 // them. It is made for chunks of a stream: it does not check what it steps over, so a value that goes on to somebody else
-// as JSON must be checked with valid first.
-type cursor struct {
+// as JSON must be checked with Valid first.
+type Cursor struct {
 	b      []byte
 	i      int
 	object bool
-	bad    bool   // the bytes are not what they should be
-	name   []byte // of the member, without quotes, escapes left in
-	value  []byte
-	at     int // where value starts in b
+	Bad    bool   // the bytes are not what they should be
+	Name   []byte // of the member, without quotes, escapes left in
+	Value  []byte
+	At     int // where Value starts in the bytes walked over
 }
 
-// walkObject starts a walk over the members of an object.
-func walkObject(b []byte) cursor { return walk(b, '{') }
+// WalkObject starts a walk over the members of an object.
+func WalkObject(b []byte) Cursor { return walk(b, '{') }
 
-// walkArray starts a walk over the elements of an array.
-func walkArray(b []byte) cursor { return walk(b, '[') }
+// WalkArray starts a walk over the elements of an array.
+func WalkArray(b []byte) Cursor { return walk(b, '[') }
 
-func walk(b []byte, open byte) cursor {
+func walk(b []byte, open byte) Cursor {
 	i := skipSpace(b, 0)
 	if i >= len(b) || b[i] != open {
-		return cursor{bad: true}
+		return Cursor{Bad: true}
 	}
-	return cursor{b: b, i: i + 1, object: open == '{'}
+	return Cursor{b: b, i: i + 1, object: open == '{'}
 }
 
-// next steps to the next member or element. It returns false at the end, and then bad tells whether the end was a
+// Next steps to the next member or element. It returns false at the end, and then Bad tells whether the end was a
 // proper one.
-func (c *cursor) next() bool {
-	if c.bad {
+func (c *Cursor) Next() bool {
+	if c.Bad {
 		return false
 	}
 	c.i = skipSpace(c.b, c.i)
@@ -45,31 +45,31 @@ func (c *cursor) next() bool {
 		c.i = skipSpace(c.b, c.i+1)
 	}
 	if c.i >= len(c.b) {
-		c.bad = true
+		c.Bad = true
 		return false
 	}
 	if c.b[c.i] == '}' || c.b[c.i] == ']' {
 		return false
 	}
 	if c.object && !c.readName() {
-		c.bad = true
+		c.Bad = true
 		return false
 	}
 	end, ok := skipValue(c.b, c.i)
 	if !ok {
-		c.bad = true
+		c.Bad = true
 		return false
 	}
-	c.at, c.value, c.i = c.i, c.b[c.i:end], end
+	c.At, c.Value, c.i = c.i, c.b[c.i:end], end
 	return true
 }
 
-func (c *cursor) readName() bool {
+func (c *Cursor) readName() bool {
 	end, ok := skipString(c.b, c.i)
 	if !ok {
 		return false
 	}
-	c.name = c.b[c.i+1 : end-1]
+	c.Name = c.b[c.i+1 : end-1]
 	c.i = skipSpace(c.b, end)
 	if c.i >= len(c.b) || c.b[c.i] != ':' {
 		return false
@@ -142,8 +142,8 @@ func skipValue(b []byte, i int) (int, bool) {
 	return i, false
 }
 
-// text returns the value of a JSON string, "" for anything else.
-func text(v []byte) string {
+// Text returns the value of a JSON string, "" for anything else.
+func Text(v []byte) string {
 	if len(v) < 2 || v[0] != '"' {
 		return ""
 	}
@@ -154,21 +154,22 @@ func text(v []byte) string {
 	return string(b)
 }
 
-// word returns a string or the text of a scalar: codes come as either.
-func word(v []byte) string {
-	if len(v) == 0 || isNull(v) || v[0] == '{' || v[0] == '[' {
+// Word returns a string or the text of a scalar: codes come as either.
+func Word(v []byte) string {
+	if len(v) == 0 || IsNull(v) || v[0] == '{' || v[0] == '[' {
 		return ""
 	}
 	if v[0] == '"' {
-		return text(v)
+		return Text(v)
 	}
 	return string(v)
 }
 
-func isNull(v []byte) bool { return len(v) == 0 || v[0] == 'n' }
+// IsNull reports whether v is null or nothing.
+func IsNull(v []byte) bool { return len(v) == 0 || v[0] == 'n' }
 
-// number returns an integer, or -1 for anything that is none.
-func number(v []byte) int64 {
+// Number returns an integer, or -1 for anything that is none.
+func Number(v []byte) int64 {
 	if len(v) == 0 || len(v) > 18 {
 		return -1
 	}
@@ -185,18 +186,18 @@ func number(v []byte) int64 {
 	return n
 }
 
-// member returns a member of an object where it lies, nil if there is none.
-func member(b []byte, name string) []byte {
-	c := walkObject(b)
-	for c.next() {
-		if string(c.name) == name {
-			return c.value
+// Member returns a member of an object where it lies, nil if there is none.
+func Member(b []byte, name string) []byte {
+	c := WalkObject(b)
+	for c.Next() {
+		if string(c.Name) == name {
+			return c.Value
 		}
 	}
 	return nil
 }
 
-// valid reports whether v is one JSON value.
-func valid(v []byte) bool {
+// Valid reports whether v is one JSON value.
+func Valid(v []byte) bool {
 	return jsontext.Value(v).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }

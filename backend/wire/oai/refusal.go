@@ -1,4 +1,4 @@
-package openai
+package oai
 
 import (
 	"bytes"
@@ -25,8 +25,8 @@ type refusal struct {
 
 // ParseError reads an error answer of an upstream. The message of the result is safe to show.
 func ParseError(status int, header http.Header, body []byte) *apierror.Error {
-	if looksHTML(body) {
-		e := htmlError(status, body)
+	if LooksHTML(body) {
+		e := HTMLError(status, body)
 		if wait := retryAfter(header, ""); wait > 0 {
 			e.RetryAfter = wait
 		}
@@ -37,8 +37,8 @@ func ParseError(status int, header http.Header, body []byte) *apierror.Error {
 	return r.error()
 }
 
-// insideError reads an error that came with status 200. Its own fields say which status it stands for.
-func insideError(body []byte) *apierror.Error {
+// InsideError reads an error that came with status 200. Its own fields say which status it stands for.
+func InsideError(body []byte) *apierror.Error {
 	r := refusal{body: body}
 	r.read(body, 0)
 	if r.status == 0 {
@@ -56,18 +56,19 @@ func insideError(body []byte) *apierror.Error {
 	return r.error()
 }
 
-// isErrorBody reports an object that has a code and a message and nothing of an answer.
-func isErrorBody(data []byte) bool {
-	return member(data, "message") != nil && member(data, "code") != nil || text(member(data, "object")) == "error"
+// IsErrorBody reports an object that has a code and a message and nothing of an answer.
+func IsErrorBody(data []byte) bool {
+	return Member(data, "message") != nil && Member(data, "code") != nil || Text(Member(data, "object")) == "error"
 }
 
-func looksHTML(body []byte) bool {
+// LooksHTML reports a page of a web server where JSON should be.
+func LooksHTML(body []byte) bool {
 	b := bytes.TrimSpace(body)
 	return len(b) > 0 && b[0] == '<'
 }
 
-// htmlError tells of a page: of a gateway in between, or of a base address that is no API.
-func htmlError(status int, body []byte) *apierror.Error {
+// HTMLError tells of a page: of a gateway in between, or of a base address that is no API.
+func HTMLError(status int, body []byte) *apierror.Error {
 	e := apierror.New(apierror.Upstream5xx, "upstream returned HTML (%d)", status)
 	e.Upstream = apierror.Upstream{Status: status, Body: "HTML"}
 	low := bytes.ToLower(body[:min(len(body), 4<<10)])
@@ -93,11 +94,11 @@ func htmlError(status int, body []byte) *apierror.Error {
 	return e
 }
 
-// oneElement unwraps an array that holds the answer: Google sends errors of a stream so.
-func oneElement(body []byte) []byte {
-	c := walkArray(body)
-	if c.next() {
-		return c.value
+// OneElement unwraps an array that holds the answer: Google sends errors of a stream so.
+func OneElement(body []byte) []byte {
+	c := WalkArray(body)
+	if c.Next() {
+		return c.Value
 	}
 	return body
 }
@@ -106,7 +107,7 @@ func oneElement(body []byte) []byte {
 func (r *refusal) read(body []byte, depth int) {
 	body = bytes.TrimSpace(body)
 	if len(body) > 0 && body[0] == '[' {
-		body = bytes.TrimSpace(oneElement(body))
+		body = bytes.TrimSpace(OneElement(body))
 	}
 	if len(body) == 0 || body[0] != '{' {
 		if r.msg == "" && depth == 0 {
@@ -114,31 +115,31 @@ func (r *refusal) read(body []byte, depth int) {
 		}
 		return
 	}
-	c := walkObject(body)
-	for c.next() {
-		switch string(c.name) {
+	c := WalkObject(body)
+	for c.Next() {
+		switch string(c.Name) {
 		case "error", "errors", "detail":
-			r.nested(c.value, depth)
+			r.nested(c.Value, depth)
 		case "message", "msg", "status_msg", "error_msg", "error_message":
-			r.message(c.value, depth)
+			r.message(c.Value, depth)
 		case "type", "object":
-			if t := text(c.value); t != "error" {
+			if t := Text(c.Value); t != "error" {
 				r.typ = t
 			}
 		case "code", "status_code", "status", "http_status":
-			r.readCode(string(c.name), c.value)
+			r.readCode(string(c.Name), c.Value)
 		case "param":
-			r.param = text(c.value)
+			r.param = Text(c.Value)
 		case "base_resp":
-			r.read(c.value, depth+1)
+			r.read(c.Value, depth+1)
 		case "metadata":
-			r.moderated = r.moderated || len(member(c.value, "reasons")) > 2
-			if raw := text(member(c.value, "raw")); raw != "" && len(raw) < 4<<10 {
+			r.moderated = r.moderated || len(Member(c.Value, "reasons")) > 2
+			if raw := Text(Member(c.Value, "raw")); raw != "" && len(raw) < 4<<10 {
 				r.msg += ": " + raw
 			}
 		case "choices":
-			if list := walkArray(c.value); list.next() {
-				r.nested(member(list.value, "error"), depth)
+			if list := WalkArray(c.Value); list.Next() {
+				r.nested(Member(list.Value, "error"), depth)
 			}
 		}
 	}
@@ -149,7 +150,7 @@ const maxNesting = 4
 
 func (r *refusal) nested(v []byte, depth int) {
 	switch {
-	case isNull(v) || depth >= maxNesting:
+	case IsNull(v) || depth >= maxNesting:
 	case v[0] == '"':
 		r.message(v, depth)
 	default:
@@ -158,12 +159,12 @@ func (r *refusal) nested(v []byte, depth int) {
 }
 
 func (r *refusal) message(v []byte, depth int) {
-	s := strings.TrimSpace(text(v))
+	s := strings.TrimSpace(Text(v))
 	if s == "" {
 		return
 	}
 	r.msg = s
-	if i := strings.IndexByte(s, '{'); i >= 0 && depth < maxNesting && valid([]byte(s[i:])) {
+	if i := strings.IndexByte(s, '{'); i >= 0 && depth < maxNesting && Valid([]byte(s[i:])) {
 		before := r.msg
 		r.read([]byte(s[i:]), depth+1)
 		if r.msg == before && i > 0 {
@@ -173,7 +174,7 @@ func (r *refusal) message(v []byte, depth int) {
 }
 
 func (r *refusal) readCode(name string, v []byte) {
-	w := word(v)
+	w := Word(v)
 	if n, err := strconv.Atoi(w); err == nil && n >= 400 && n < 600 {
 		if r.status == 0 {
 			r.status = n
@@ -360,13 +361,13 @@ var (
 
 func contextNumbers(msg string) (prompt, limit int64) {
 	if m := claudeForm.FindStringSubmatch(msg); m != nil {
-		return number([]byte(m[1])), number([]byte(m[2]))
+		return Number([]byte(m[1])), Number([]byte(m[2]))
 	}
 	if m := maxContext.FindStringSubmatch(msg); m != nil {
-		limit = max(number([]byte(m[1])), 0)
+		limit = max(Number([]byte(m[1])), 0)
 	}
 	if m := askedTokens.FindStringSubmatch(msg); m != nil {
-		prompt = max(number([]byte(m[1])), 0)
+		prompt = max(Number([]byte(m[1])), 0)
 	}
 	return prompt, limit
 }
