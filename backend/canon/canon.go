@@ -178,6 +178,13 @@ type Media struct {
 	Detail   string // image detail: "low", "high", "auto", "original"
 }
 
+// MediaURL is media that a request names by address and that must be fetched for a service which takes no addresses. Type
+// says what it has to be: PartDocument a PDF, anything else a picture.
+type MediaURL struct {
+	URL  string
+	Type PartType
+}
+
 // Tool is something the model may call.
 type Tool struct {
 	Kind                     string // ToolFunction, ToolCustom, ToolServer

@@ -76,7 +76,7 @@ func (c *Clients) Client(proxy string) (*http.Client, error) {
 		return nil, err
 	}
 	cl := &http.Client{
-		Transport:     agent{next: next, name: "Patchbay/" + c.opts.Version},
+		Transport:     agent{next: next, name: "Patchbay/" + c.opts.Version, media: &mediaDialer{opts: c.opts, proxy: proxy}},
 		CheckRedirect: checkRedirect,
 	}
 	c.byProxy[proxy] = cl
@@ -134,8 +134,9 @@ func (c *Clients) direct() *http.Transport {
 
 // agent names Patchbay to the service unless the request names another program.
 type agent struct {
-	next http.RoundTripper
-	name string
+	next  http.RoundTripper
+	name  string
+	media *mediaDialer // the same way, for files that a request names
 }
 
 // RoundTrip sends req.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+
+	"patchbay/backend/canon"
 )
 
 // ParseDataURL reads a data: URL. A missing type is sniffed; white space inside the base64 and its URL-safe form are let
@@ -75,5 +77,41 @@ func SniffImage(data []byte) string {
 		return "application/pdf"
 	default:
 		return ""
+	}
+}
+
+// MediaURLs lists the media of a conversation that stand there by address only, in their order and once each, without
+// those that keep says the upstream takes as they are.
+func MediaURLs(req *canon.Request, keep func(*canon.Media) bool) []canon.MediaURL {
+	var out []canon.MediaURL
+	seen := map[string]bool{}
+	add := func(parts []canon.Part) {
+		for i := range parts {
+			m := parts[i].Media
+			if m == nil || len(m.Data) > 0 || m.URL == "" || seen[m.URL] || keep(m) {
+				continue
+			}
+			seen[m.URL] = true
+			out = append(out, canon.MediaURL{URL: m.URL, Type: parts[i].Type})
+		}
+	}
+	for i := range req.Messages {
+		add(req.Messages[i].Parts)
+		for j := range req.Messages[i].Parts {
+			add(req.Messages[i].Parts[j].Result)
+		}
+	}
+	return out
+}
+
+// ConversationField is the name that clients of a format have for the conversation.
+func ConversationField(format string) string {
+	switch format {
+	case "gemini":
+		return "contents"
+	case "responses":
+		return "input"
+	default:
+		return "messages"
 	}
 }

@@ -141,22 +141,10 @@ func (x *Exchange) contents(w *writer) error {
 		}
 	}
 	if count == 0 {
-		return apierror.Invalid(messagesField(x.req), "%s: at least one message is required", messagesField(x.req))
+		return apierror.Invalid(wire.ConversationField(x.req.Format), "%s: at least one message is required", wire.ConversationField(x.req.Format))
 	}
 	w.close(']')
 	return nil
-}
-
-// messagesField is the client's name for the conversation.
-func messagesField(req *canon.Request) string {
-	switch req.Format {
-	case Name:
-		return "contents"
-	case "responses":
-		return "input"
-	default:
-		return "messages"
-	}
 }
 
 // continued replaces a last turn of the model, which other services go on with, by a request to do so.

@@ -296,33 +296,15 @@ func (x *Exchange) rewriteContent(raw jsontext.Value) ([]byte, error) {
 }
 
 // FetchURLs returns the addresses of pictures and documents in a request that must be fetched before it can be written for
-// this format, in their order and once each. The driver puts what it fetched into Options.Media.
-func FetchURLs(req *canon.Request, o Options) ([]string, error) {
+// this format. The driver puts what it fetched into Options.Media.
+func FetchURLs(req *canon.Request, o Options) ([]canon.MediaURL, error) {
 	if same(req) && !o.ForceConvert { // what Google can fetch itself is the client's business
 		return nil, nil
 	}
 	if err := req.Expand(); err != nil {
 		return nil, err
 	}
-	var out []string
-	seen := map[string]bool{}
-	add := func(parts []canon.Part) {
-		for i := range parts {
-			m := parts[i].Media
-			if m == nil || len(m.Data) > 0 || m.URL == "" || seen[m.URL] || keepsURL(req, m) {
-				continue
-			}
-			seen[m.URL] = true
-			out = append(out, m.URL)
-		}
-	}
-	for i := range req.Messages {
-		add(req.Messages[i].Parts)
-		for j := range req.Messages[i].Parts {
-			add(req.Messages[i].Parts[j].Result)
-		}
-	}
-	return out, nil
+	return wire.MediaURLs(req, func(m *canon.Media) bool { return keepsURL(req, m) }), nil
 }
 
 // keepsURL reports whether Google reads an address itself.

@@ -390,10 +390,10 @@ func TestFetchedMediaIsSentInline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]string{"https://x.test/a.png", "https://y.test/b"}, urls); d != "" {
+	if d := cmp.Diff([]canon.MediaURL{{URL: "https://x.test/a.png", Type: canon.PartImage}, {URL: "https://y.test/b", Type: canon.PartImage}}, urls); d != "" {
 		t.Error(d)
 	}
-	o := Options{ImagesInResults: true, Media: map[string]canon.Media{urls[0]: {MIME: "image/png", Data: []byte("abc")}, urls[1]: {MIME: "image/jpeg", Data: []byte("def")}}}
+	o := Options{ImagesInResults: true, Media: map[string]canon.Media{urls[0].URL: {MIME: "image/png", Data: []byte("abc")}, urls[1].URL: {MIME: "image/jpeg", Data: []byte("def")}}}
 	sameJSON(t, `[{"role":"user","parts":[{"inlineData":{"mimeType":"image/png","data":"YWJj"}},{"inlineData":{"mimeType":"image/png","data":"YWJj"}},{"fileData":{"fileUri":"https://youtu.be/v"}}]},
 	 {"role":"model","parts":[{"functionCall":{"id":"1","name":"x","args":{}},"thoughtSignature":"skip_thought_signature_validator"}]},
 	 {"role":"user","parts":[{"functionResponse":{"id":"1","name":"x","response":{"output":"(image attached)"},"parts":[{"inlineData":{"mimeType":"image/jpeg","data":"ZGVm"}}]}}]}]`, contentsOf(t, write(t, req, o)))
