@@ -113,6 +113,7 @@ const (
 	SettingQuirks       = "quirks"        // comma list of quirk names
 	SettingMaxTokens    = "max_tokens_as" // the name of the token limit field for kind openai
 	SettingIdle         = "idle"          // silence allowed inside an answer, as a duration ("90s")
+	SettingMediaHosts   = "media_hosts"   // comma list: hosts on this machine or its network that media may be fetched from
 )
 
 // Status values of Info.

@@ -92,6 +92,15 @@ func Fetch(ctx context.Context, client *http.Client, c Call, limit int64, refuse
 	return body, nil
 }
 
+// Missing reports that a service answered as one does that has no such endpoint.
+func Missing(err error) bool {
+	switch apierror.From(err).Upstream.Status {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return true
+	}
+	return false
+}
+
 // Fill completes an error that reading a good answer of this call gave, as Ask and Fetch do with theirs.
 func (c Call) Fill(err error) *apierror.Error { return c.fill(apierror.From(err), 0, nil) }
 

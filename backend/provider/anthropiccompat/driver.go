@@ -5,7 +5,6 @@ package anthropiccompat
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -78,14 +77,8 @@ func (d Driver) Open(env provider.Env) (provider.Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if env.HTTP == nil {
-		return nil, apierror.New(apierror.Internal, "this account has no connection set up")
-	}
-	if env.Log == nil {
-		env.Log = slog.New(slog.DiscardHandler)
-	}
-	if env.Provider == "" {
-		env.Provider = info.ID
+	if env, err = env.Complete(info); err != nil {
+		return nil, err
 	}
 	// one program wants the address with the version, another without: /v1 is always ours to add
 	u := &upstream{env: env, base: strings.TrimSuffix(base, "/v1"), idle: transport.Idle(env.Settings[provider.SettingIdle], info.Policy.Idle, base)}
@@ -109,7 +102,7 @@ var (
 func (u *upstream) configured() anthropic.Options {
 	// a long answer in one piece runs into time limits on the way: it is asked as a stream and folded
 	o := anthropic.Options{OwnHost: transport.HostOf(u.base) == ownHost, AlwaysStream: true}
-	for _, name := range list(u.env.Settings[provider.SettingQuirks]) {
+	for _, name := range provider.List(u.env.Settings[provider.SettingQuirks]) {
 		if !applyQuirk(&o, name) {
 			u.env.Log.Warn("Unknown quirk is ignored", "provider", u.env.Provider, "quirk", name)
 		}
@@ -168,8 +161,8 @@ func withHeader(own, wire http.Header) http.Header {
 }
 
 func joinBetas(a, b string) string {
-	out := list(a)
-	for _, f := range list(b) {
+	out := provider.List(a)
+	for _, f := range provider.List(b) {
 		if !slices.Contains(out, f) {
 			out = append(out, f)
 		}
@@ -199,7 +192,7 @@ func refusedBeta(e *apierror.Error, sent string) string {
 	if e.Upstream.Status != http.StatusBadRequest {
 		return ""
 	}
-	for _, flag := range list(sent) {
+	for _, flag := range provider.List(sent) {
 		if strings.Contains(e.Msg, flag) {
 			return flag
 		}
@@ -213,7 +206,7 @@ func (u *upstream) deniedBetas() []string {
 	if u.env.Note == nil {
 		return nil
 	}
-	return list(u.env.Note(betaKey))
+	return provider.List(u.env.Note(betaKey))
 }
 
 func (u *upstream) learnBeta(flag string) {
@@ -245,24 +238,11 @@ func (u *upstream) call(ctx context.Context, path string) (transport.Call, error
 // auth tells the header that carries the key and what stands before the key. Anthropic's own host wants x-api-key, other
 // services mostly Authorization (CLIProxyAPI 2026-08); never both.
 func (u *upstream) auth() (name, prefix string) {
-	name = u.env.Settings[provider.SettingAuthHeader]
-	if name == "" && u.options.OwnHost {
-		name = "x-api-key"
+	if u.options.OwnHost {
+		return provider.KeyHeader(u.env.Settings, "x-api-key")
 	}
-	if name == "" {
-		name = "Authorization"
-	}
-	prefix, set := u.env.Settings[provider.SettingAuthPrefix]
-	if !set && strings.EqualFold(name, "Authorization") {
-		prefix = "Bearer"
-	}
-	if prefix != "" && isLetter(prefix[len(prefix)-1]) { // forms trim the space
-		prefix += " "
-	}
-	return name, prefix
+	return provider.KeyHeader(u.env.Settings, "Authorization")
 }
-
-func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 
 // maxPages bounds a model list that never ends.
 const maxPages = 10
@@ -270,7 +250,7 @@ const maxPages = 10
 // Models lists what the service has: the person's own list, else the service's. Many gateways have no list at all; that
 // is no fault of the key.
 func (u *upstream) Models(ctx context.Context) ([]canon.Model, error) {
-	if names := list(u.env.Settings[provider.SettingModels]); len(names) > 0 {
+	if names := provider.List(u.env.Settings[provider.SettingModels]); len(names) > 0 {
 		out := make([]canon.Model, len(names))
 		for i, n := range names {
 			out[i] = anthropic.KnownModel(n)
@@ -289,7 +269,7 @@ func (u *upstream) Models(ctx context.Context) ([]canon.Model, error) {
 	for range maxPages {
 		body, err := transport.Fetch(ctx, u.env.HTTP, call, transport.MaxList, anthropic.ParseError)
 		if err != nil {
-			if missing(err) {
+			if transport.Missing(err) {
 				return nil, nil
 			}
 			return nil, err
@@ -307,12 +287,6 @@ func (u *upstream) Models(ctx context.Context) ([]canon.Model, error) {
 	return all, nil
 }
 
-// missing reports an endpoint that the service does not have.
-func missing(err error) bool {
-	s := apierror.From(err).Upstream.Status
-	return s == http.StatusNotFound || s == http.StatusMethodNotAllowed || s == http.StatusNotImplemented
-}
-
 // CountTokens asks the service for the tokens of a prompt. A service without that endpoint is Unsupported.
 func (u *upstream) CountTokens(ctx context.Context, req *canon.Request) (int64, error) {
 	call, err := u.call(ctx, "/v1/messages/count_tokens")
@@ -328,7 +302,7 @@ func (u *upstream) CountTokens(ctx context.Context, req *canon.Request) (int64, 
 	call.Body, call.Header = x.Body, withHeader(call.Header, x.Header)
 	body, err := transport.Fetch(ctx, u.env.HTTP, call, transport.MaxErrorBody, anthropic.ParseError)
 	if err != nil {
-		if missing(err) {
+		if transport.Missing(err) {
 			return 0, call.Fill(apierror.New(apierror.Unsupported, "the service does not count tokens"))
 		}
 		return 0, err
@@ -338,13 +312,4 @@ func (u *upstream) CountTokens(ctx context.Context, req *canon.Request) (int64, 
 		return 0, call.Fill(err)
 	}
 	return n, nil
-}
-
-// list splits a comma list and drops what is blank.
-func list(s string) []string {
-	out := strings.Split(s, ",")
-	for i := range out {
-		out[i] = strings.TrimSpace(out[i])
-	}
-	return slices.DeleteFunc(out, func(s string) bool { return s == "" })
 }

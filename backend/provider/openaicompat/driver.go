@@ -5,9 +5,7 @@ package openaicompat
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -78,14 +76,8 @@ func (d Driver) Open(env provider.Env) (provider.Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if env.HTTP == nil {
-		return nil, apierror.New(apierror.Internal, "this account has no connection set up")
-	}
-	if env.Log == nil {
-		env.Log = slog.New(slog.DiscardHandler)
-	}
-	if env.Provider == "" {
-		env.Provider = info.ID
+	if env, err = env.Complete(info); err != nil {
+		return nil, err
 	}
 	u := &upstream{env: env, base: base, idle: transport.Idle(env.Settings[provider.SettingIdle], info.Policy.Idle, base), memory: memory{note: env.Note, remember: env.Remember}}
 	u.options = u.configured()
@@ -111,7 +103,7 @@ func (u *upstream) configured() openai.Options {
 		OwnHost:        transport.HostOf(u.base) == ownHost,
 		MaxTokensField: u.env.Settings[provider.SettingMaxTokens],
 	}
-	for _, name := range list(u.env.Settings[provider.SettingQuirks]) {
+	for _, name := range provider.List(u.env.Settings[provider.SettingQuirks]) {
 		if !applyQuirk(&o, name) {
 			u.env.Log.Warn("Unknown quirk is ignored", "provider", u.env.Provider, "quirk", name)
 		}
@@ -206,29 +198,16 @@ func (u *upstream) call(ctx context.Context, path string) (transport.Call, error
 
 // auth tells the header that carries the key and what stands before the key.
 func (u *upstream) auth() (name, prefix string) {
-	name = u.env.Settings[provider.SettingAuthHeader]
-	if name == "" && strings.HasSuffix(transport.HostOf(u.base), ".openai.azure.com") {
-		name = "api-key"
+	if strings.HasSuffix(transport.HostOf(u.base), ".openai.azure.com") {
+		return provider.KeyHeader(u.env.Settings, "api-key")
 	}
-	if name == "" {
-		name = "Authorization"
-	}
-	prefix, set := u.env.Settings[provider.SettingAuthPrefix]
-	if !set && strings.EqualFold(name, "Authorization") {
-		prefix = "Bearer"
-	}
-	if prefix != "" && isLetter(prefix[len(prefix)-1]) { // forms trim the space
-		prefix += " "
-	}
-	return name, prefix
+	return provider.KeyHeader(u.env.Settings, "Authorization")
 }
-
-func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 
 // Models lists what the service has: the person's own list, else the service's. Many gateways have no list at all; that
 // is no fault of the key.
 func (u *upstream) Models(ctx context.Context) ([]canon.Model, error) {
-	if names := list(u.env.Settings[provider.SettingModels]); len(names) > 0 {
+	if names := provider.List(u.env.Settings[provider.SettingModels]); len(names) > 0 {
 		out := make([]canon.Model, len(names))
 		for i, n := range names {
 			out[i] = openai.KnownModel(n)
@@ -245,7 +224,7 @@ func (u *upstream) Models(ctx context.Context) ([]canon.Model, error) {
 	call.Header.Del("Content-Type")
 	body, err := transport.Fetch(ctx, u.env.HTTP, call, transport.MaxList, openai.ParseError)
 	if err != nil {
-		if s := apierror.From(err).Upstream.Status; s == http.StatusNotFound || s == http.StatusMethodNotAllowed || s == http.StatusNotImplemented {
+		if transport.Missing(err) {
 			return nil, nil
 		}
 		return nil, err
@@ -285,13 +264,4 @@ func (u *upstream) Embed(ctx context.Context, req *canon.Embed) (*canon.Embeddin
 		return out, nil
 	}
 	return nil, refused
-}
-
-// list splits a comma list and drops what is blank.
-func list(s string) []string {
-	out := strings.Split(s, ",")
-	for i := range out {
-		out[i] = strings.TrimSpace(out[i])
-	}
-	return slices.DeleteFunc(out, func(s string) bool { return s == "" })
 }

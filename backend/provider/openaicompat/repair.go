@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"patchbay/backend/apierror"
+	"patchbay/backend/provider"
 	"patchbay/backend/wire/openai"
 )
 
@@ -98,7 +99,7 @@ func (m memory) learned(model string) []string {
 	if m.note == nil {
 		return nil
 	}
-	return list(m.note(memoryKey(model)))
+	return provider.List(m.note(memoryKey(model)))
 }
 
 func (m memory) learn(model, param string) {
