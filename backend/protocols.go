@@ -3,6 +3,7 @@ package backend
 import (
 	"patchbay/backend/wire"
 	"patchbay/backend/wire/anthropic"
+	"patchbay/backend/wire/gemini"
 	"patchbay/backend/wire/openai"
 )
 
@@ -11,4 +12,5 @@ import (
 var protocols = []wire.Codec{
 	openai.Codec{},
 	anthropic.Codec{},
+	gemini.Codec{},
 }

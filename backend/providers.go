@@ -8,6 +8,7 @@ import (
 	"patchbay/backend/config"
 	"patchbay/backend/provider"
 	"patchbay/backend/provider/anthropiccompat"
+	"patchbay/backend/provider/geminiapi"
 	"patchbay/backend/provider/openaicompat"
 	"patchbay/backend/route"
 )
@@ -16,12 +17,14 @@ import (
 var providers = []provider.Driver{
 	openaicompat.Driver{},
 	anthropiccompat.Driver{},
+	geminiapi.Driver{},
 }
 
 // kinds makes the driver of a provider that a person added, by its kind.
 var kinds = map[string]func(provider.Info) provider.Driver{
 	"openai":    func(i provider.Info) provider.Driver { return openaicompat.New(i) },
 	"anthropic": func(i provider.Info) provider.Driver { return anthropiccompat.New(i) },
+	"gemini":    func(i provider.Info) provider.Driver { return geminiapi.New(i) },
 }
 
 // offered is one provider under the settings of the moment.
@@ -74,6 +77,9 @@ func offer(d provider.Driver, cfg *config.Config, id string) offered {
 	// The default is left out: a driver knows better for a server on this machine.
 	if idle := cfg.TimeoutsFor(id).Idle; idle > 0 && idle != config.Default().Timeouts.Idle {
 		o.settings[provider.SettingIdle] = idle.String()
+	}
+	if hosts := strings.Join(cfg.Media.AllowedHosts, ","); hosts != "" {
+		o.settings[provider.SettingMediaHosts] = hosts
 	}
 	return o
 }

@@ -22,6 +22,7 @@ type Config struct {
 	Providers       map[string]Provider `yaml:"providers"`
 	Routing         Routing             `yaml:"routing"`
 	Timeouts        Timeouts            `yaml:"timeouts"`
+	Media           Media               `yaml:"media"`
 	Record          Record              `yaml:"record"`
 	Log             Log                 `yaml:"log"`
 }
@@ -87,6 +88,11 @@ type Timeouts struct {
 	Idle       time.Duration `yaml:"idle"`       // silence between two events
 	Total      time.Duration `yaml:"total"`      // the whole answer
 	KeepAlive  time.Duration `yaml:"keep_alive"` // silence after which a client gets a sign of life
+}
+
+// Media says what is fetched for requests that name pictures and documents by address.
+type Media struct {
+	AllowedHosts []string `yaml:"allowed_hosts"` // on this machine or its network; all others there are refused
 }
 
 // Record says how much of the past is kept.

@@ -195,6 +195,7 @@ func TestValidation(t *testing.T) {
 		{"server: {listen: 0.0.0.0:8390}", "server.lan"},
 		{"server: {listen: my-host:8390, lan: true}", "is no IP address"},
 		{"server: {allowed_hosts: [http://x]}", "server.allowed_hosts: "},
+		{"media: {allowed_hosts: [http://x]}", "media.allowed_hosts: "},
 		{"server: {allowed_origins: [app.example.com]}", "server.allowed_origins: "},
 		{"server: {trusted_proxies: [proxy]}", "server.trusted_proxies: "},
 		{"server: {limits: {body_bytes: 5}}", "server.limits.body_bytes: "},

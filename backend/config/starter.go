@@ -51,6 +51,9 @@ schema_version: 1
 #   total: off                    # the whole answer
 #   keep_alive: 15s               # a sign of life for the app while the model thinks
 
+# media:
+#   allowed_hosts: []             # hosts of your network that pictures may be fetched from (nas.lan, 10.0.0.5:8080)
+
 # record:
 #   retention:
 #     days: 30

@@ -49,8 +49,13 @@ func (c *checker) server() {
 		c.fail("server.listen", strconv.Quote(host)+" is no IP address: write 127.0.0.1, or an address of this machine")
 	}
 	for _, h := range s.AllowedHosts {
-		if h == "" || strings.ContainsAny(h, "/* \t") {
+		if !hostish(h) {
 			c.fail("server.allowed_hosts", strconv.Quote(h)+" is no host name: write it as a browser sends it, for example patchbay.example.com")
+		}
+	}
+	for _, h := range c.cfg.Media.AllowedHosts {
+		if !hostish(h) {
+			c.fail("media.allowed_hosts", strconv.Quote(h)+" is no host name: write it as it stands in the address, for example nas.lan or 10.0.0.5:8080")
 		}
 	}
 	for _, o := range s.AllowedOrigins {
@@ -117,6 +122,9 @@ func (c *checker) provider(key, id string, p Provider) {
 		c.fail(key+".limits.concurrent", "this cannot be less than 0")
 	}
 }
+
+// hostish reports whether h may be a host, with or without a port.
+func hostish(h string) bool { return h != "" && !strings.ContainsAny(h, "/*, \t") }
 
 func reservedHint(id string) string {
 	switch id {

@@ -1,6 +1,7 @@
 package providertest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -61,13 +62,15 @@ func jsonReply(status int, v any) Reply {
 	return Reply{Status: status, Header: http.Header{"Content-Type": {"application/json"}}, Pieces: [][]byte{marshal(v)}}
 }
 
-// marshal writes v. What the formats here write is never wrong.
+// marshal writes v without escapes that no service writes. What the formats here write is never wrong.
 func marshal(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		panic(err)
 	}
-	return b
+	return bytes.TrimSpace(b.Bytes())
 }
 
 // streamMember reads the member stream of a body.

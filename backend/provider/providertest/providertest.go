@@ -1,7 +1,7 @@
 // Package providertest is the conformance suite that every driver runs. It plays the service: a local server that speaks
 // the driver's wire format from scripted answers, good and bad, and records what it was asked.
 //
-// What a wire format looks like is a Format; OpenAI and Anthropic are here, a driver with a format of its own brings one.
+// What a wire format looks like is a Format; OpenAI, Anthropic and Gemini are here, a driver with a format of its own brings one.
 package providertest
 
 import (
@@ -104,7 +104,7 @@ type Verbatim struct {
 	Codec  wire.Codec
 	Op     wire.Op
 	Path   string
-	Body   string // asks for a stream of model "asked"
+	Body   string // asks for a stream of model "asked", here or in Path
 	Header http.Header
 	// Want is the body that must arrive; "" = Body with the model's name replaced.
 	Want func(model string) string

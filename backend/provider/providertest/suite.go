@@ -98,8 +98,8 @@ func (s Subject) requests(t *testing.T) {
 		if got.header.Get("User-Agent") == "" || strings.HasPrefix(got.header.Get("User-Agent"), "Go-http-client") {
 			t.Errorf("User-Agent %q", got.header.Get("User-Agent"))
 		}
-		if !bytes.Contains(got.body, []byte(s.Model)) || bytes.Contains(got.body, []byte(`"asked"`)) {
-			t.Errorf("body %s", got.body)
+		if all := got.path + string(got.body); !strings.Contains(all, s.Model) || strings.Contains(all, "asked") {
+			t.Errorf("%s: body %s", got.path, got.body)
 		}
 	})
 	if !s.KeyNeeded {
@@ -144,7 +144,7 @@ func (s Subject) verbatim(t *testing.T) {
 		}
 		raw = append(raw, ev.Raw...)
 	}
-	want := strings.Replace(v.Body, `"asked"`, `"`+s.Model+`"`, 1)
+	want := strings.Replace(v.Body, `"asked"`, `"`+s.Model+`"`, 1) // where the model stands in the body
 	if v.Want != nil {
 		want = v.Want(s.Model)
 	}

@@ -99,7 +99,7 @@ func ParseModels(body []byte) (models []canon.Model, next string, err error) {
 		return nil, "", e
 	}
 	for _, in := range list.Models {
-		m := KnownModel(in.Name[strings.LastIndexByte(in.Name, '/')+1:])
+		m := listedModel(in.Name)
 		m.Name = in.DisplayName
 		embeds := slices.Contains(in.Methods, "embedContent")
 		if m.ID == "" || !embeds && len(in.Methods) > 0 && !slices.Contains(in.Methods, "generateContent") {
@@ -122,4 +122,16 @@ func ParseModels(body []byte) (models []canon.Model, next string, err error) {
 		models = append(models, m)
 	}
 	return models, list.Next, nil
+}
+
+// listedModel returns what is known of a model by the name in a list. A publisher's models are called by their own name, a
+// tuned model by its collection and name.
+func listedModel(name string) canon.Model {
+	id := strings.TrimPrefix(name, modelPrefix)
+	if _, own, ok := strings.Cut(id, "/models/"); ok && strings.HasPrefix(id, "publishers/") {
+		id = own
+	}
+	m := KnownModel(id[strings.LastIndexByte(id, '/')+1:])
+	m.ID = id
+	return m
 }
