@@ -15,21 +15,24 @@ const (
 	opaqueEntries = 10240
 	opaqueAge     = 3 * time.Hour
 	opaqueBytes   = 16 << 20 // per entry: one turn's reasoning
+	opaqueTotal   = 64 << 20 // of all entries
 )
 
-// opaqueStore keeps the reasoning of a turn, with its signatures, for clients whose protocol has no field for it. A
-// model that thinks wants its own reasoning back next to the tool calls it led to. The key is the id of a tool call, or a
-// hash of the visible text of a turn without calls; what is kept names its family, and a writer never sends it to
-// another one.
+// opaqueStore keeps the reasoning of a turn, with its signatures, for clients whose protocol has no field for it or whose
+// programs do not send it back as it came. A model that thinks wants its own reasoning back next to the tool calls it led
+// to. The key is the conversation with the id of a tool call, or with a hash of the visible text of a turn without calls;
+// what is kept names its family, and a writer never sends it to another one.
 type opaqueStore struct {
-	mu    sync.Mutex // guards byKey and order
+	mu    sync.Mutex // guards what follows
 	byKey map[string]*list.Element
 	order *list.List // of *kept, newest first
+	bytes int        // sum of the entries' sizes
 }
 
 type kept struct {
 	key   string
 	at    time.Time
+	size  int
 	parts []canon.Part // reasoning, and the signature of a call in a part of its own
 	call  *canon.Opaque
 }
@@ -38,8 +41,10 @@ func newOpaqueStore() *opaqueStore {
 	return &opaqueStore{byKey: map[string]*list.Element{}, order: list.New()}
 }
 
-// carries reports whether a format brings signatures back by itself.
-func carries(format string) bool { return format != "openai" && format != "ollama" }
+// carries reports whether clients of a format bring reasoning back as it came. Anthropic's do. Chat and Ollama have no
+// field for a signature; gemini-cli 0.61.0 sends no thoughts back, and other Gemini clients send the pieces of a stream
+// as parts of their own; a Responses client may send a summary that was cut.
+func carries(format string) bool { return format == "anthropic" }
 
 // save keeps what an answer holds. Formats that carry signatures need no store.
 func (s *opaqueStore) save(req *canon.Request, parts []canon.Part) {
@@ -66,37 +71,48 @@ func (s *opaqueStore) save(req *canon.Request, parts []canon.Part) {
 		case canon.PartToolCall:
 			calls++
 			if signed || p.Opaque != nil {
-				s.put(&kept{key: "call:" + p.CallID, parts: reasoning, call: p.Opaque}, size)
+				s.put(&kept{key: callKey(req, p.CallID), parts: reasoning, call: p.Opaque, size: size})
 			}
 		case canon.PartText:
 			text += p.Text
 		}
 	}
 	if calls == 0 && signed && text != "" {
-		s.put(&kept{key: textKey(text), parts: reasoning}, size)
+		s.put(&kept{key: textKey(req, text), parts: reasoning, size: size})
 	}
 }
 
-func textKey(text string) string {
+// callKey and textKey begin with the conversation: some services count the ids of calls anew in each answer, and two
+// conversations may hold the same words.
+func callKey(req *canon.Request, id string) string { return req.Conversation + " call:" + id }
+
+func textKey(req *canon.Request, text string) string {
 	sum := sha256.Sum256([]byte(text))
-	return "text:" + hex.EncodeToString(sum[:])
+	return req.Conversation + " text:" + hex.EncodeToString(sum[:])
 }
 
-func (s *opaqueStore) put(k *kept, size int) {
-	if size > opaqueBytes {
+func (s *opaqueStore) put(k *kept) {
+	if k.size > opaqueBytes {
 		return
 	}
 	k.at = time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old, ok := s.byKey[k.key]; ok {
-		s.order.Remove(old)
+		s.remove(old)
 	}
 	s.byKey[k.key] = s.order.PushFront(k)
-	for back := s.order.Back(); back != nil && (s.order.Len() > opaqueEntries || time.Since(back.Value.(*kept).at) > opaqueAge); back = s.order.Back() {
-		delete(s.byKey, back.Value.(*kept).key)
-		s.order.Remove(back)
+	s.bytes += k.size
+	for back := s.order.Back(); back != nil && (s.order.Len() > opaqueEntries || s.bytes > opaqueTotal || time.Since(back.Value.(*kept).at) > opaqueAge); back = s.order.Back() {
+		s.remove(back)
 	}
+}
+
+// remove takes an entry out; the lock is held.
+func (s *opaqueStore) remove(e *list.Element) {
+	k := s.order.Remove(e).(*kept)
+	delete(s.byKey, k.key)
+	s.bytes -= k.size
 }
 
 func (s *opaqueStore) get(key string) *kept {
@@ -108,8 +124,7 @@ func (s *opaqueStore) get(key string) *kept {
 	}
 	k := e.Value.(*kept)
 	if time.Since(k.at) > opaqueAge {
-		delete(s.byKey, key)
-		s.order.Remove(e)
+		s.remove(e)
 		return nil
 	}
 	return k
@@ -127,7 +142,7 @@ func (s *opaqueStore) restore(req *canon.Request) {
 		if m.Role != canon.RoleAssistant {
 			continue
 		}
-		k, ok := s.find(m)
+		k, ok := s.find(req, m)
 		if !ok {
 			continue
 		}
@@ -136,17 +151,17 @@ func (s *opaqueStore) restore(req *canon.Request) {
 			m = &req.Messages[i]
 			copied = true
 		}
-		m.Parts = s.rebuilt(m.Parts, k)
+		m.Parts = s.rebuilt(req, m.Parts, k)
 	}
 }
 
-func (s *opaqueStore) find(m *canon.Message) (*kept, bool) {
+func (s *opaqueStore) find(req *canon.Request, m *canon.Message) (*kept, bool) {
 	text, calls := "", false
 	for i := range m.Parts {
 		switch p := &m.Parts[i]; p.Type {
 		case canon.PartToolCall:
 			calls = true
-			if k := s.get("call:" + p.CallID); k != nil {
+			if k := s.get(callKey(req, p.CallID)); k != nil {
 				return k, true
 			}
 		case canon.PartText:
@@ -156,18 +171,18 @@ func (s *opaqueStore) find(m *canon.Message) (*kept, bool) {
 	if calls || text == "" {
 		return nil, false
 	}
-	k := s.get(textKey(text))
+	k := s.get(textKey(req, text))
 	return k, k != nil
 }
 
-func (s *opaqueStore) rebuilt(parts []canon.Part, k *kept) []canon.Part {
+func (s *opaqueStore) rebuilt(req *canon.Request, parts []canon.Part, k *kept) []canon.Part {
 	out := append([]canon.Part(nil), k.parts...)
 	for _, p := range parts {
 		if p.Type == canon.PartReasoning && len(k.parts) > 0 {
 			continue
 		}
 		if p.Type == canon.PartToolCall && p.Opaque == nil {
-			if own := s.get("call:" + p.CallID); own != nil {
+			if own := s.get(callKey(req, p.CallID)); own != nil {
 				p.Opaque = own.call
 			}
 		}
