@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,7 @@ func (a *app) accountsCommand() *cobra.Command {
 				_, err := svc.ClearAccount(ctx, v.ID)
 				return err
 			}, "The pauses of %s are over.")},
+		a.accountsTestCommand(one),
 	)
 	return accounts
 }
@@ -132,9 +134,9 @@ func findAccount(ctx context.Context, svc api.Service, ref string) (api.AccountV
 
 // accountFlags are the flags that describe an account.
 type accountFlags struct {
-	name, keyFile, baseURL, kind, proxyFile string
-	keyStdin                                bool
-	priority                                int
+	name, keyFile, baseURL, kind, preset, proxyFile string
+	keyStdin                                        bool
+	priority                                        int
 }
 
 func (f *accountFlags) register(cmd *cobra.Command) {
@@ -163,11 +165,12 @@ func (a *app) accountsAddCommand() *cobra.Command {
 		Use:   "add PROVIDER",
 		Short: "Add an account by its API key",
 		Long: "Adds an account. The key is asked for at the terminal, or read from a file or from standard input; it is\n" +
-			"sealed before it is stored and never shown again. With --base-url a provider that Patchbay does not know is\n" +
-			"written into the settings first.",
+			"sealed before it is stored and never shown again. A service that `patchbay providers presets` lists is written\n" +
+			"into the settings first, and with --base-url one that Patchbay does not know at all.",
 		Example: "  patchbay accounts add openai\n" +
 			"  patchbay accounts add anthropic --name work --key-file key.txt\n" +
-			"  patchbay accounts add deepseek --base-url https://api.deepseek.com/v1 --kind openai\n" +
+			"  patchbay accounts add deepseek                 a preset\n" +
+			"  patchbay accounts add team --preset openrouter\n" +
 			"  patchbay accounts add home --base-url http://192.168.1.5:1234/v1",
 		Args: nArgs(1, 1, "a provider; `patchbay providers` lists them"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -176,6 +179,7 @@ func (a *app) accountsAddCommand() *cobra.Command {
 	}
 	f.register(cmd)
 	cmd.Flags().StringVar(&f.baseURL, "base-url", "", "where the service is")
+	cmd.Flags().StringVar(&f.preset, "preset", "", "the service that a new provider is; `patchbay providers presets` lists them")
 	cmd.Flags().StringVar(&f.kind, "kind", "", "what a new provider speaks: "+strings.Join(config.Kinds, ", ")+" (default openai)")
 	return cmd
 }
@@ -185,11 +189,17 @@ func (a *app) addAccount(ctx context.Context, svc api.Service, id string, f acco
 	if err != nil {
 		return err
 	}
-	if !known && f.baseURL == "" {
-		return fmt.Errorf("there is no provider %q; `patchbay providers` lists them.\nFor a service of your own say where it is: patchbay accounts add %[1]s --base-url URL --kind openai", id)
-	}
 	if known && f.kind != "" && f.kind != p.Kind {
 		return usagef("%s is there already and speaks %s; choose another id for a service of kind %s", p.ID, p.Kind, f.kind)
+	}
+	if known && f.preset != "" && f.preset != p.Preset {
+		return usagef("%s is there already and is no %s; choose another id for it", p.ID, f.preset)
+	}
+	var added api.NewProvider
+	if !known {
+		if p, added, err = newProvider(ctx, svc, id, f); err != nil {
+			return err
+		}
 	}
 	if p.Risk != nil {
 		fmt.Fprintf(a.err, "Note on %s (%s): %s\n", p.Name, p.Risk.Since, p.Risk.Text)
@@ -198,7 +208,7 @@ func (a *app) addAccount(ctx context.Context, svc api.Service, id string, f acco
 	if n.Proxy, err = a.proxy(f); err != nil {
 		return err
 	}
-	if n.Key, err = a.accountKey(p, known, f); err != nil {
+	if n.Key, err = a.accountKey(p, known || added.Preset != "", f); err != nil {
 		return err
 	}
 	if known {
@@ -206,7 +216,7 @@ func (a *app) addAccount(ctx context.Context, svc api.Service, id string, f acco
 		if f.baseURL != "" && f.baseURL != p.BaseURL {
 			n.Settings = map[string]string{provider.SettingBaseURL: f.baseURL}
 		}
-	} else if _, err := svc.AddProvider(ctx, api.NewProvider{ID: id, Kind: orElse(f.kind, "openai"), BaseURL: f.baseURL}); err != nil {
+	} else if _, err := svc.AddProvider(ctx, added); err != nil {
 		return err
 	}
 	v, err := svc.AddAccount(ctx, n)
@@ -214,6 +224,45 @@ func (a *app) addAccount(ctx context.Context, svc api.Service, id string, f acco
 		return err
 	}
 	return a.printAdded(ctx, svc, v)
+}
+
+// newProvider says what is to be written into the settings for an id that no provider has: a preset, by its flag or of that
+// name, or a service of the person's own. The view tells what is known of it already.
+func newProvider(ctx context.Context, svc api.Service, id string, f accountFlags) (api.ProviderView, api.NewProvider, error) {
+	n := api.NewProvider{ID: id, BaseURL: f.baseURL}
+	if f.preset == "" && f.kind != "" {
+		if f.baseURL == "" {
+			return api.ProviderView{}, n, usagef("say where the service is: --base-url URL")
+		}
+		n.Kind = f.kind
+		return api.ProviderView{ID: id, Kind: f.kind}, n, nil
+	}
+	presets, err := svc.Presets(ctx)
+	if err != nil {
+		return api.ProviderView{}, n, err
+	}
+	want := orElse(f.preset, id)
+	i := slices.IndexFunc(presets, func(p api.PresetView) bool { return strings.EqualFold(p.ID, want) })
+	switch {
+	case i < 0 && f.preset != "":
+		return api.ProviderView{}, n, fmt.Errorf("there is no preset %q; `patchbay providers presets` lists them", f.preset)
+	case i < 0 && f.baseURL == "":
+		return api.ProviderView{}, n, fmt.Errorf("there is no provider %q; `patchbay providers` and `patchbay providers presets` list them.\nFor a service of your own say where it is: patchbay accounts add %[1]s --base-url URL --kind openai", id)
+	case i < 0:
+		n.Kind = "openai"
+		return api.ProviderView{ID: id, Kind: n.Kind}, n, nil
+	case f.kind != "":
+		return api.ProviderView{}, n, usagef("the preset says what the service speaks: leave out --kind")
+	}
+	p := presets[i]
+	switch {
+	case !p.Usable:
+		return api.ProviderView{}, n, fmt.Errorf("the preset %s is of kind %q, which this version of Patchbay does not serve", p.ID, p.Kind)
+	case p.BaseURL == "" && f.baseURL == "":
+		return api.ProviderView{}, n, usagef("%s needs your own address: --base-url %s", p.Name, p.Example)
+	}
+	n.Preset = p.ID
+	return api.ProviderView{ID: id, Name: p.Name, Kind: p.Kind, KeyURL: p.KeyURL, NoKey: p.NoKey, Preset: p.ID}, n, nil
 }
 
 func orElse(s, otherwise string) string {
@@ -266,6 +315,48 @@ func (a *app) printAdded(ctx context.Context, svc api.Service, v api.AccountView
 	}
 	_, err := fmt.Fprintf(a.out, "Added the account %s (%s). %s\n", label(v), v.ID, strings.TrimRight(next, "\n"))
 	return err
+}
+
+func (a *app) accountsTestCommand(one cobra.PositionalArgs) *cobra.Command {
+	return &cobra.Command{
+		Use: "test ACCOUNT", Short: "Check an account without spending anything", Args: one,
+		Long: "Asks the service for its model list with the account's key: that costs nothing. An address without a version is\n" +
+			"tried with /v1 as well, and the one that works is kept.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), func(svc api.Service) error {
+				v, err := findAccount(cmd.Context(), svc, args[0])
+				if err != nil {
+					return err
+				}
+				found, err := svc.TestAccount(cmd.Context(), v.ID)
+				if err != nil {
+					return err
+				}
+				return a.printTest(label(v), found)
+			})
+		},
+	}
+}
+
+// printTest says what a test found. An account that cannot be used is a failure of the command.
+func (a *app) printTest(name string, t api.TestView) error {
+	if a.json {
+		if err := a.printJSON(t); err != nil || t.OK {
+			return err
+		}
+		return errTold
+	}
+	if t.BaseURL != "" {
+		fmt.Fprintf(a.out, "The address %s works and is used from now on.\n", t.BaseURL)
+	}
+	switch {
+	case !t.OK:
+		return fmt.Errorf("%s: %s", name, t.Message)
+	case t.Models > 0:
+		return a.done("%s works: the service takes the key and lists %d models.", name, t.Models)
+	default:
+		return a.done("%s: %s.", name, orElse(t.Message, "the service answers"))
+	}
 }
 
 func (a *app) accountsSetCommand(one cobra.PositionalArgs) *cobra.Command {

@@ -17,6 +17,7 @@ func (a *app) providersCommand() *cobra.Command {
 		Use:   "providers",
 		Short: "The services Patchbay knows",
 		Example: "  patchbay providers                    list them\n" +
+			"  patchbay providers presets            services that need only a key\n" +
 			"  patchbay providers default            which one serves requests that name none\n" +
 			"  patchbay providers default openai     change that, also while Patchbay runs",
 		Args: noArgs,
@@ -24,6 +25,7 @@ func (a *app) providersCommand() *cobra.Command {
 	}
 	providers.AddCommand(
 		&cobra.Command{Use: "list", Short: "List the providers", Args: noArgs, RunE: a.listProviders},
+		&cobra.Command{Use: "presets", Short: "List the services that `accounts add` knows by name", Args: noArgs, RunE: a.listPresets},
 		a.defaultCommand(),
 	)
 	return providers
@@ -43,6 +45,35 @@ func (a *app) listProviders(cmd *cobra.Command, _ []string) error {
 			return []string{p.ID, p.Name, p.Kind, yesNo(p.Enabled), models, states(p.Accounts), providerNote(p)}
 		}, "No provider is known.")
 	})
+}
+
+func (a *app) listPresets(cmd *cobra.Command, _ []string) error {
+	return a.with(cmd.Context(), func(svc api.Service) error {
+		list, err := svc.Presets(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return printList(a, list, "ID|NAME|KIND|BASE URL|MODELS|AS OF|NOTE", func(p api.PresetView) []string {
+			return []string{p.ID, p.Name, p.Kind, orElse(p.BaseURL, p.Example), p.Models, p.AsOf, clip(presetNote(p))}
+		}, "There are no presets.")
+	})
+}
+
+func presetNote(p api.PresetView) string {
+	var parts []string
+	if p.Provider != "" {
+		parts = append(parts, "in use as "+p.Provider)
+	}
+	if !p.Usable {
+		parts = append(parts, "not served by this version")
+	}
+	if p.NoKey {
+		parts = append(parts, "needs no key")
+	}
+	if p.Notes != "" {
+		parts = append(parts, p.Notes)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // states prints "2 ready, 1 cooling".
@@ -129,16 +160,29 @@ func (a *app) showDefault(cmd *cobra.Command, svc api.Service) error {
 }
 
 func (a *app) modelsCommand() *cobra.Command {
-	return &cobra.Command{
+	var refresh bool
+	cmd := &cobra.Command{
 		Use:   "models [PROVIDER]",
 		Short: "The models that apps see",
+		Long: "Lists the models that apps see. The services' lists are kept for six hours; --refresh asks for them now. Limits\n" +
+			"with a ~ are what is usual for such a name, not what the service says.",
 		Example: "  patchbay models\n" +
-			"  patchbay models openai",
+			"  patchbay models openai\n" +
+			"  patchbay models --refresh",
 		Args: nArgs(0, 1, "at most one provider"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.with(cmd.Context(), func(svc api.Service) error { return a.listModels(cmd, svc, strings.Join(args, "")) })
+			return a.with(cmd.Context(), func(svc api.Service) error {
+				if refresh {
+					if err := svc.RefreshModels(cmd.Context(), strings.Join(args, "")); err != nil {
+						return err
+					}
+				}
+				return a.listModels(cmd, svc, strings.Join(args, ""))
+			})
 		},
 	}
+	cmd.Flags().BoolVar(&refresh, "refresh", false, "ask the services for their lists now")
+	return cmd
 }
 
 func (a *app) listModels(cmd *cobra.Command, svc api.Service, provider string) error {
@@ -147,14 +191,21 @@ func (a *app) listModels(cmd *cobra.Command, svc api.Service, provider string) e
 		return err
 	}
 	return printList(a, models, "MODEL|PROVIDER|CONTEXT|MAX OUTPUT|NAME", func(m api.ModelView) []string {
-		return []string{m.ID, m.Provider, limit(m.Context), limit(m.MaxOutput), m.Name}
+		about, name := "", m.Name
+		if m.Assumed {
+			about = "~"
+		}
+		if m.Stale {
+			name = strings.TrimSpace(name + " (old list: the service gave none)")
+		}
+		return []string{m.ID, m.Provider, limit(about, m.Context), limit(about, m.MaxOutput), name}
 	}, "There are no models yet. Add an account: patchbay accounts add PROVIDER")
 }
 
 // limit prints a number of tokens; 0 is unknown.
-func limit(n int64) string {
+func limit(about string, n int64) string {
 	if n <= 0 {
 		return ""
 	}
-	return strconv.FormatInt(n, 10)
+	return about + strconv.FormatInt(n, 10)
 }

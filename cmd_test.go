@@ -268,6 +268,57 @@ func TestOwnProviderIsWrittenFirst(t *testing.T) {
 	b.run(t, "accounts", "add", "lan", "--base-url", "http://h:1").check(t, exitOK, "lan/") // no terminal, no key: the service decides
 }
 
+func TestPresetNeedsNoAddress(t *testing.T) {
+	b := newBench()
+	b.svc.PresetList = []api.PresetView{
+		{ID: "deepseek", Name: "DeepSeek", Kind: "openai", Usable: true, BaseURL: "https://d", KeyURL: "https://keys", Models: "live", AsOf: "2026-11-22", Notes: "Reads text only."},
+		{ID: "azure", Name: "Azure", Kind: "openai", Usable: true, Example: "https://RESOURCE"},
+		{ID: "home", Name: "Home", Kind: "openai", Usable: true, BaseURL: "http://127.0.0.1:1", NoKey: true, Provider: "den"},
+		{ID: "later", Name: "Later", Kind: "telepathy", BaseURL: "https://l"},
+	}
+	b.typed = "sk-1"
+	b.run(t, "accounts", "add", "deepseek").check(t, 0, "Added the account deepseek/")
+	if p := b.svc.ProviderList[1]; p.ID != "deepseek" || p.Preset != "deepseek" || p.BaseURL != "" || !strings.Contains(b.asked, "https://keys") {
+		t.Errorf("%+v %q", p, b.asked)
+	}
+	b.run(t, "accounts", "add", "work", "--preset", "deepseek").check(t, 0, "Added the account work/")
+	b.run(t, "accounts", "add", "azure").check(t, 2, "--base-url https://RESOURCE")
+	b.run(t, "accounts", "add", "azure", "--base-url", "https://mine").check(t, 0)
+	b.typed = ""
+	b.run(t, "accounts", "add", "home").check(t, 0, "Added the account home/")
+	b.run(t, "accounts", "add", "later").check(t, 1, "telepathy", "does not serve")
+	b.run(t, "accounts", "add", "x", "--preset", "unheard-of").check(t, 1, "no preset", "unheard-of")
+	b.run(t, "accounts", "add", "home2", "--preset", "home", "--kind", "openai").check(t, 2, "leave out --kind")
+	b.run(t, "accounts", "add", "deepseek", "--preset", "azure").check(t, 2, "there already")
+	b.run(t, "providers", "presets").check(t, 0, "deepseek", "https://RESOURCE", "2026-11-22", "in use as den", "needs no key", "not served by this version", "Reads text only.")
+	b.run(t, "providers", "presets", "--json").check(t, 0, `"as_of": "2026-11-22"`)
+}
+
+func TestAccountsAreTested(t *testing.T) {
+	b := newBench()
+	b.svc.AccountList = []api.AccountView{{ID: "a1", Provider: "openai", Name: "work"}, {ID: "a2", Provider: "openai", Name: "play"}, {ID: "a3", Provider: "openai", Name: "quiet"}}
+	b.svc.Tests = map[string]api.TestView{
+		"a1": {OK: true, Models: 7, BaseURL: "https://h/v1"}, "a2": {Kind: "auth_expired", Message: "the key is refused"}, "a3": {OK: true, Message: "no list there"},
+	}
+	b.run(t, "accounts", "test", "work").check(t, 0, "lists 7 models", "https://h/v1 works")
+	b.run(t, "accounts", "test", "play").check(t, 1, "openai/play: the key is refused")
+	b.run(t, "accounts", "test", "quiet").check(t, 0, "openai/quiet: no list there.")
+	b.run(t, "accounts", "test", "play", "--json").check(t, 1, `"ok": false`)
+	b.run(t, "accounts", "test", "work", "--json").check(t, 0, `"models": 7`)
+	b.run(t, "accounts", "test", "nobody").check(t, 1, "nobody")
+}
+
+func TestModelListsAreRefreshed(t *testing.T) {
+	b := newBench()
+	b.svc.ModelList = []api.ModelView{{ID: "m", Provider: "openai", Context: 1000, Assumed: true}, {ID: "n", Provider: "openai", Context: 5, Stale: true, Name: "N"}}
+	b.run(t, "models", "--refresh").check(t, 0, "~1000", "N (old list")
+	b.run(t, "models", "openai", "--refresh").check(t, 0)
+	b.run(t, "models").check(t, 0)
+	if d := cmp.Diff([]string{"", "openai"}, b.svc.Refreshed); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestRiskIsToldBeforeTheKeyIsAsked(t *testing.T) {
 	b := newBench()
 	b.svc.ProviderList[0].Risk = &api.RiskView{Text: "The vendor forbids this.", Since: "2026-01-01"}

@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,9 +26,11 @@ import (
 	"patchbay/backend/canon"
 	"patchbay/backend/clientkey"
 	"patchbay/backend/config"
+	"patchbay/backend/doctor"
 	"patchbay/backend/events"
 	"patchbay/backend/gateway"
 	"patchbay/backend/logging"
+	"patchbay/backend/preset"
 	"patchbay/backend/provider"
 	"patchbay/backend/record"
 	"patchbay/backend/route"
@@ -67,6 +72,7 @@ type Backend struct {
 	dbNote   string        // what the store said about a file it could not read
 	moved    chan struct{} // the setting server.listen may have changed
 	offers   atomic.Pointer[[]offered]
+	presets  atomic.Pointer[preset.Set]
 
 	mu       sync.Mutex // guards what follows
 	base     string     // where it listens, "" before
@@ -102,7 +108,7 @@ func Open(ctx context.Context, o Options) (b *Backend, err error) {
 		return nil, err
 	}
 	b.openFront()
-	b.settings.Subscribe(config.Subscriber{Verify: verify, Commit: b.settingsChanged})
+	b.settings.Subscribe(config.Subscriber{Verify: b.verify, Commit: b.settingsChanged})
 	return b, nil
 }
 
@@ -119,8 +125,9 @@ func (b *Backend) openSettings() (err error) {
 		return err
 	}
 	cfg := b.settings.Current()
-	if err := verify(nil, cfg); err != nil {
-		return err
+	presetErr := b.readPresets()
+	if err := b.verify(nil, cfg); err != nil {
+		return errors.Join(err, presetErr) // a preset may be missing because its file cannot be read
 	}
 	b.setOffers(cfg)
 	b.log, err = logging.New(logging.Options{
@@ -133,24 +140,82 @@ func (b *Backend) openSettings() (err error) {
 	if p := b.settings.Problem(); p != nil {
 		b.log.Logger().Error("The settings file cannot be read; the last good settings are in force", "err", p.Err)
 	}
+	if presetErr != nil {
+		b.log.Logger().Error("The file of your presets cannot be read; those that come with Patchbay are in force", "err", presetErr)
+	}
 	for _, name := range b.settings.Unknown() {
 		b.log.Logger().Warn("An environment variable names no setting", "name", name)
 	}
 	return nil
 }
 
-// verify refuses settings that this version cannot carry out.
-func verify(_, cfg *config.Config) error {
+// readPresets takes up the presets of this version and those of the person's file.
+func (b *Backend) readPresets() error {
+	set, err := preset.Load(b.o.Paths.Presets())
+	b.presets.Store(set)
+	return err
+}
+
+// verify refuses settings that this version cannot carry out. Addresses are looked at when they change: at start a wrong
+// one must not keep everything else from working.
+func (b *Backend) verify(old, cfg *config.Config) error {
 	builtin := map[string]bool{}
 	for _, d := range providers {
 		builtin[d.Info().ID] = true
 	}
-	for id, p := range cfg.Providers {
-		if _, ok := kinds[p.Kind]; !ok && !builtin[id] {
-			return &config.Error{Key: "providers." + id + ".kind", Msg: fmt.Sprintf("the kind %q is not served by this version; openai and anthropic are", p.Kind)}
+	for _, id := range slices.Sorted(maps.Keys(cfg.Providers)) {
+		p := cfg.Providers[id]
+		if !builtin[id] {
+			if err := b.verifyOwn("providers."+id, p); err != nil {
+				return err
+			}
+		}
+		if old != nil && doctor.Loops(p.BaseURL, cfg.Server.Listen, nil) {
+			return &config.Error{Key: "providers." + id + ".base_url", Msg: p.BaseURL + " is Patchbay's own address: requests would go round in circles; give the address of the service"}
 		}
 	}
 	return nil
+}
+
+// verifyOwn checks a provider that a person added.
+func (b *Backend) verifyOwn(key string, p config.Provider) error {
+	kind := p.Kind
+	if p.Preset != "" {
+		pre, err := b.usablePreset(p.Preset)
+		if err != nil {
+			return &config.Error{Key: key + ".preset", Msg: err.Error()}
+		}
+		if pre.BaseURL == "" && p.BaseURL == "" {
+			return &config.Error{Key: key + ".base_url", Msg: "this is missing: the preset " + p.Preset + " needs your own address, for example " + pre.Example}
+		}
+		return nil
+	}
+	if _, ok := kinds[kind]; !ok {
+		return &config.Error{Key: key + ".kind", Msg: fmt.Sprintf("the kind %q is not served by this version; %s are", kind, strings.Join(servedKinds(), ", "))}
+	}
+	return nil
+}
+
+// usablePreset returns a preset whose kind this version serves.
+func (b *Backend) usablePreset(id string) (preset.Preset, error) {
+	set := b.presets.Load()
+	pre, ok := set.Get(id)
+	if !ok {
+		if err := b.readPresets(); err != nil { // it may have been written just now
+			return preset.Preset{}, fmt.Errorf("there is no preset %q: %w", id, err)
+		}
+		if pre, ok = b.presets.Load().Get(id); !ok {
+			return preset.Preset{}, fmt.Errorf("there is no preset %q; `patchbay providers presets` lists them", id)
+		}
+	}
+	if _, ok := kinds[pre.Kind]; !ok {
+		return preset.Preset{}, fmt.Errorf("the preset %s is of kind %q, which this version does not serve; %s are", id, pre.Kind, strings.Join(servedKinds(), ", "))
+	}
+	return pre, nil
+}
+
+func servedKinds() []string {
+	return slices.DeleteFunc(slices.Clone(config.Kinds), func(k string) bool { return kinds[k] == nil })
 }
 
 func (b *Backend) openStore(ctx context.Context) (err error) {
@@ -277,12 +342,15 @@ func (b *Backend) serverSettings() server.Settings {
 }
 
 func (b *Backend) setOffers(cfg *config.Config) {
-	list := offers(cfg)
+	list := offers(cfg, b.presets.Load())
 	b.offers.Store(&list)
 }
 
 // settingsChanged takes new settings up. Running requests end as they began.
 func (b *Backend) settingsChanged(_, cfg *config.Config) {
+	if err := b.readPresets(); err != nil {
+		b.log.Logger().Error("The file of your presets cannot be read; those that come with Patchbay are in force", "err", err)
+	}
 	b.setOffers(cfg)
 	for _, o := range *b.offers.Load() {
 		b.accounts.Reopen(o.info.ID)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"patchbay/backend/config"
+	"patchbay/backend/preset"
 	"patchbay/backend/provider"
 	"patchbay/backend/provider/anthropiccompat"
 	"patchbay/backend/provider/geminiapi"
@@ -31,31 +32,48 @@ var kinds = map[string]func(provider.Info) provider.Driver{
 type offered struct {
 	driver   provider.Driver
 	info     provider.Info
-	own      bool // a person added it
+	own      bool   // a person added it
+	preset   string // the service it is by the person's word, "" = none
 	enabled  bool
 	settings map[string]string
 }
 
 // offers are the providers that the settings leave, built-in ones first, then a person's own by id.
-func offers(cfg *config.Config) []offered {
+func offers(cfg *config.Config, presets *preset.Set) []offered {
 	var out []offered
 	known := map[string]bool{}
 	for _, d := range providers {
 		id := d.Info().ID
 		known[id] = true
-		out = append(out, offer(d, cfg, id))
+		out = append(out, offer(d, cfg, id, cfg.Providers[id]))
 	}
 	for _, id := range slices.Sorted(maps.Keys(cfg.Providers)) {
-		p := cfg.Providers[id]
-		make, ok := kinds[p.Kind]
-		if known[id] || !ok {
-			continue // a kind that this version does not serve is refused where the settings are checked
+		if known[id] {
+			continue
 		}
-		o := offer(make(provider.Info{ID: id, Name: nameOf(id, p), Wire: p.Kind, Status: provider.StatusActive, BaseURL: p.BaseURL, NoKey: true}), cfg, id)
-		o.own = true
+		p := cfg.Providers[id]
+		info := provider.Info{ID: id, Status: provider.StatusActive, NoKey: true}
+		if pre, ok := presets.Get(p.Preset); ok {
+			p = pre.Under(p)
+			describe(&info, pre, presets)
+		}
+		make, ok := kinds[p.Kind]
+		if !ok {
+			continue // what this version cannot serve is refused where the settings are checked
+		}
+		info.Name, info.Wire, info.BaseURL = nameOf(id, p), p.Kind, p.BaseURL
+		o := offer(make(info), cfg, id, p)
+		o.own, o.preset = true, cfg.Providers[id].Preset
 		out = append(out, o)
 	}
 	return out
+}
+
+// describe puts what a preset knows into the description of a provider.
+func describe(info *provider.Info, p preset.Preset, presets *preset.Set) {
+	info.KeyURL, info.KeyEnv, info.NoKey = p.KeyURL, p.KeyEnv, p.NoKey
+	info.Models, info.Static, info.Only, info.Hide = p.List(), p.Models.List == preset.ListStatic, p.Models.Only, p.Models.Hide
+	info.Regions, info.ModelsURL = presets.Elsewhere(p.ID), p.Models.URL
 }
 
 func nameOf(id string, p config.Provider) string {
@@ -65,8 +83,8 @@ func nameOf(id string, p config.Provider) string {
 	return id
 }
 
-func offer(d provider.Driver, cfg *config.Config, id string) offered {
-	p := cfg.Providers[id]
+// offer is a provider under the settings p, which may have a preset below them.
+func offer(d provider.Driver, cfg *config.Config, id string, p config.Provider) offered {
 	o := offered{driver: d, info: d.Info(), enabled: !d.Info().Off, settings: settingsOf(p)}
 	if p.Name != "" {
 		o.info.Name = p.Name

@@ -18,7 +18,6 @@ import (
 	"patchbay/backend/record"
 	"patchbay/backend/secret"
 	"patchbay/backend/server"
-	"patchbay/backend/transport"
 )
 
 // Backend is the management service over the owners of the state: it asks them and puts what they say into its words.
@@ -84,7 +83,7 @@ func (b *Backend) Providers(ctx context.Context) ([]api.ProviderView, error) {
 
 func providerView(k offered) api.ProviderView {
 	v := api.ProviderView{
-		ID: k.info.ID, Name: k.info.Name, Kind: k.info.Wire, Status: k.info.Status, Enabled: k.enabled, UserDefined: k.own,
+		ID: k.info.ID, Name: k.info.Name, Kind: k.info.Wire, Status: k.info.Status, Enabled: k.enabled, UserDefined: k.own, Preset: k.preset,
 		BaseURL: k.baseURL(), KeyURL: k.info.KeyURL, NoKey: k.info.NoKey, Instead: k.info.Instead, Models: len(k.info.Models),
 	}
 	if r := k.info.Risk; r != nil {
@@ -105,47 +104,6 @@ func (b *Backend) offered(id string) (offered, bool) {
 		return offered{}, false
 	}
 	return all[i], true
-}
-
-// AddProvider implements api.Service.
-func (b *Backend) AddProvider(_ context.Context, p api.NewProvider) (api.ProviderView, error) {
-	if _, there := b.offered(p.ID); there {
-		return api.ProviderView{}, apierror.Invalid("id", "there is a provider %s already; choose another id", p.ID)
-	}
-	base, err := b.cleanBase(p.BaseURL)
-	if err != nil {
-		return api.ProviderView{}, err
-	}
-	err = b.settings.Update(func(c *config.Config) error {
-		if c.Providers == nil {
-			c.Providers = map[string]config.Provider{}
-		}
-		c.Providers[p.ID] = config.Provider{Kind: p.Kind, BaseURL: base, Name: p.Name}
-		return nil
-	})
-	if err != nil {
-		return api.ProviderView{}, explain(err)
-	}
-	k, ok := b.offered(p.ID)
-	if !ok {
-		return api.ProviderView{}, apierror.New(apierror.Unsupported, "%s was written into the settings, but this version of Patchbay cannot serve its kind, %s", p.ID, p.Kind)
-	}
-	return providerView(k), nil
-}
-
-// endpoints are ends of addresses that people paste although they are no part of the base URL.
-var endpoints = []string{"/chat/completions", "/completions", "/responses", "/messages", "/embeddings", "/models", "/api/chat", "/api/tags", "/api/generate"}
-
-// cleanBase mends an address as people paste it, and refuses Patchbay's own: its requests would go round in circles.
-func (b *Backend) cleanBase(raw string) (string, error) {
-	base, err := transport.BaseURL(raw, endpoints...)
-	if err != nil {
-		return "", apierror.Invalid("base_url", "%s", apierror.From(err).Msg)
-	}
-	if doctor.Loops(base, b.settings.Current().Server.Listen, nil) || doctor.Loops(base, hostPort(b.Base()), nil) {
-		return "", apierror.Invalid("base_url", "%s is Patchbay's own address; give the address of the service", base)
-	}
-	return base, nil
 }
 
 // DefaultProvider implements api.Service.
@@ -172,22 +130,6 @@ func (b *Backend) SetDefaultProvider(_ context.Context, id string) error {
 		return explain(b.settings.Unset(key))
 	}
 	return explain(b.settings.Set(key, id))
-}
-
-// Models implements api.Service.
-func (b *Backend) Models(ctx context.Context, provider string) ([]api.ModelView, error) {
-	if b.Base() == "" {
-		b.refreshLists(ctx) // nobody else has asked the services in this process
-	}
-	models, err := b.router.Models(ctx, provider)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]api.ModelView, len(models))
-	for i, m := range models {
-		out[i] = api.ModelView{ID: m.ID, Name: m.Name, Provider: m.Provider, Context: m.Context, MaxOutput: m.MaxOutput}
-	}
-	return out, nil
 }
 
 // Doctor implements api.Service.

@@ -190,7 +190,7 @@ func (p *Pools) swap(e *entry, row store.Account, hidden []string) Status {
 	e.row = row
 	e.hidden, e.limit = hidden, row.MaxConcurrent
 	e.generation++
-	p.listed.forget(row.ID)
+	p.listed.changed(row.ID)
 	if moved {
 		pl := e.pool
 		pl.remove(e)

@@ -269,8 +269,16 @@ func TestModelsAreCollectedAndKept(t *testing.T) {
 		diff(t, 4, asked)
 		diff(t, Ready, h.status("first").State)
 
+		h.Reopen("kiro") // the settings of something else have changed
+		diff(t, "y z x ", ids())
+		diff(t, 4, asked)
+		base := h.needs.Driver
+		h.Pools.needs.Driver = func(id string) (provider.Driver, map[string]string, error) {
+			d, _, err := base(id)
+			return d, map[string]string{"base_url": "https://elsewhere"}, err
+		}
 		h.Reopen("kiro")
-		diff(t, "builtin ", ids())
+		diff(t, "builtin ", ids()) // another service: the old list says nothing of it
 		fail = nil
 		time.Sleep(listRetry)
 		diff(t, "y z x ", ids())
@@ -278,6 +286,69 @@ func TestModelsAreCollectedAndKept(t *testing.T) {
 		cancel()
 		diff(t, 3, len(h.Models(ctx, "kiro"))) // at hand, or built in: never an error
 	})
+}
+
+func TestModelListsSurviveARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		defer h.close()
+		asked := 0
+		var fail error
+		h.driver.models = func(context.Context, string) ([]canon.Model, error) {
+			asked++
+			return []canon.Model{{ID: "x", Context: int64(asked), Tools: canon.Yes, Efforts: []string{"low"}}}, fail
+		}
+		h.add("a", 0)
+		h.Models(t.Context(), "kiro")
+		h.restart()
+		time.Sleep(listFresh - time.Second)
+		diff(t, []canon.Model{{ID: "x", Context: 1, Tools: canon.Yes, Efforts: []string{"low"}}}, h.Models(t.Context(), "kiro"))
+		diff(t, 1, asked)
+
+		h.RefreshModels("kiro")
+		diff(t, int64(2), h.Models(t.Context(), "kiro")[0].Context)
+		h.RefreshModels("")
+		fail = errors.New("down")
+		diff(t, []canon.Model{{ID: "x", Context: 2, Tools: canon.Yes, Efforts: []string{"low"}, Stale: true}}, h.Models(t.Context(), "kiro"))
+		diff(t, 3, asked)
+		diff(t, Ready, h.status("a").State)
+		h.restart() // what was marked was a copy
+		diff(t, false, h.Models(t.Context(), "kiro")[0].Stale)
+
+		h.driver.info.Static, h.driver.info.Models = true, []canon.Model{{ID: "fixed"}}
+		h.RefreshModels("")
+		diff(t, []canon.Model{{ID: "fixed"}}, h.Models(t.Context(), "kiro"))
+		diff(t, 3, asked)
+	})
+}
+
+func TestAccountIsTested(t *testing.T) {
+	h := newHouse(t)
+	var fail error
+	var models []canon.Model
+	h.driver.models = func(context.Context, string) ([]canon.Model, error) { return models, fail }
+	id := h.add("a", 0)
+	got, err := h.Pools.Test(t.Context(), id)
+	if err != nil || got.Note == "" {
+		t.Errorf("no list: %v %v", got, err)
+	}
+	models = []canon.Model{{ID: "x"}}
+	got, err = h.Pools.Test(t.Context(), id)
+	diff(t, provider.Tested{Models: 1}, got)
+	check(t, err)
+	fail = apierror.New(apierror.AuthExpired, "the key is refused")
+	if _, err = h.Pools.Test(t.Context(), id); apierror.KindOf(err) != apierror.AuthExpired {
+		t.Error(err)
+	}
+	diff(t, Ready, h.status("a").State) // a test harms nothing
+	if _, err = h.Pools.Test(t.Context(), "gone"); apierror.KindOf(err) != apierror.InvalidRequest {
+		t.Error(err)
+	}
+	h.driver.fail = errors.New("no")
+	h.Reopen("kiro")
+	if _, err = h.Pools.Test(t.Context(), id); !strings.Contains(apierror.From(err).Msg, "cannot be opened") {
+		t.Error(err)
+	}
 }
 
 func TestSilentListEnds(t *testing.T) {

@@ -3,11 +3,20 @@ package account
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
+	"patchbay/backend/provider"
+	"patchbay/backend/store"
 )
 
 // How long a list of models is good, how soon a failed one is asked for again, how long asking may take, and how many
@@ -31,9 +40,13 @@ type modelList struct {
 
 	// turn is held while the account is asked, so that it is asked once, and guards the fields below. Waiting for it ends
 	// with the caller's context, as waiting for a mutex would not.
-	turn chan struct{}
-	good []canon.Model
-	next time.Time // when to ask again
+	turn   chan struct{}
+	good   []canon.Model
+	source string    // what the list came from: another address has other models
+	next   time.Time // when to ask again
+	failed bool      // the last time, so that good is an old one
+
+	again atomic.Bool // ask although it is not time yet
 }
 
 func (l *lists) of(id, provider string) *modelList {
@@ -56,19 +69,49 @@ func (l *lists) forget(id string) {
 	delete(l.m, id)
 }
 
-func (l *lists) forgetProvider(provider string) {
+// changed makes the list of an account be asked for anew.
+func (l *lists) changed(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for id, ml := range l.m {
-		if ml.provider == provider {
-			delete(l.m, id)
+	if ml := l.m[id]; ml != nil {
+		ml.again.Store(true)
+	}
+}
+
+// askAgain makes the lists of a provider, or of all for "", be asked for when they are next wanted.
+func (l *lists) askAgain(provider string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, ml := range l.m {
+		if provider == "" || ml.provider == provider {
+			ml.again.Store(true)
 		}
 	}
 }
 
+// restore takes up the lists that were kept in the store, so that a restart has them before any service answers.
+func (p *Pools) restore(kept []store.ModelList) {
+	for _, k := range kept {
+		e := p.entries[k.Account]
+		if e == nil {
+			continue
+		}
+		ml := p.listed.of(k.Account, e.row.Provider)
+		ml.good, ml.source = k.Models, k.Source
+		ml.next = k.At.Add(listFresh)
+		if late := time.Now().Add(listFresh); ml.next.After(late) { // the clock was set back
+			ml.next = late
+		}
+	}
+}
+
+// RefreshModels makes the next Models of a provider, or of all for "", ask the services.
+func (p *Pools) RefreshModels(providerID string) { p.listed.askAgain(providerID) }
+
 // Models returns what the usable accounts of a provider offer, each model once, in the order of the accounts. A list is
-// kept for six hours; one that cannot be fetched is replaced by the last good one, else by the driver's own. Failing to
-// list harms no account: many services answer chats for keys that may not list.
+// kept for six hours, also over a restart; one that cannot be fetched is replaced by the last good one, else by the
+// driver's own, and marked as stale. Failing to list harms no account: many services answer chats for keys that may not
+// list.
 func (p *Pools) Models(ctx context.Context, providerID string) []canon.Model {
 	accounts := p.usable(providerID)
 	found := make([][]canon.Model, len(accounts))
@@ -127,24 +170,59 @@ func (p *Pools) usable(providerID string) []listable {
 
 // list returns the models of one account.
 func (p *Pools) list(ctx context.Context, e *entry, id, providerID string) []canon.Model {
+	driver, shared, err := p.needs.Driver(providerID)
+	if err != nil {
+		return nil
+	}
+	info := driver.Info()
+	p.mu.Lock()
+	own := e.row.Settings
+	p.mu.Unlock()
+	if info.Static && own[provider.SettingModels] == "" {
+		return info.Models
+	}
 	ml := p.listed.of(id, providerID)
 	if !ml.take(ctx) {
 		return nil
 	}
 	defer func() { <-ml.turn }()
+	if source := sourceOf(shared, own); ml.source != source {
+		ml.good, ml.source, ml.next, ml.failed = nil, source, time.Time{}, false
+	}
 	now := time.Now()
-	if now.Before(ml.next) {
-		return p.orOwn(ml, providerID)
+	if again := ml.again.Swap(false); now.Before(ml.next) && !again {
+		return ml.shown(info)
 	}
 	models, err := p.ask(ctx, e)
 	switch {
 	case err == nil:
-		ml.good, ml.next = models, now.Add(listFresh)
+		ml.good, ml.next, ml.failed = models, now.Add(listFresh), false
+		p.keep(ctx, id, ml, now)
 	case ctx.Err() == nil:
-		ml.next = now.Add(listRetry)
+		ml.next, ml.failed = now.Add(listRetry), true
 		p.needs.Log.Debug("Listing models failed", "account", id, "provider", providerID, "err", err)
 	}
-	return p.orOwn(ml, providerID)
+	return ml.shown(info)
+}
+
+// keep stores a list for the next start. A failure costs a question to the service then, nothing more.
+func (p *Pools) keep(ctx context.Context, id string, ml *modelList, at time.Time) {
+	err := p.needs.Store.SaveModels(ctx, store.ModelList{Account: id, Source: ml.source, At: at, Models: ml.good})
+	if err != nil && ctx.Err() == nil {
+		p.needs.Log.Debug("Keeping a model list failed", "account", id, "err", err)
+	}
+}
+
+// sourceOf names the settings that a list depends on.
+func sourceOf(shared, own map[string]string) string {
+	h := sha256.New()
+	for _, settings := range []map[string]string{shared, own} {
+		for _, key := range slices.Sorted(maps.Keys(settings)) {
+			fmt.Fprintf(h, "%q=%q\n", key, settings[key])
+		}
+		fmt.Fprintln(h)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // take waits for the turn. A free one is taken whatever the context says: what is at hand is given to anybody.
@@ -162,11 +240,20 @@ func (ml *modelList) take(ctx context.Context) bool {
 	}
 }
 
-func (p *Pools) orOwn(ml *modelList, providerID string) []canon.Model {
+// shown is what people see of the list, or of the driver's own where the service gave none.
+func (ml *modelList) shown(info provider.Info) []canon.Model {
+	out := info.Models
 	if len(ml.good) > 0 {
-		return ml.good
+		out = info.Listed(ml.good)
 	}
-	return p.info(providerID).Models
+	if !ml.failed {
+		return out
+	}
+	out = slices.Clone(out)
+	for i := range out {
+		out[i].Stale = true
+	}
+	return out
 }
 
 func (p *Pools) ask(ctx context.Context, e *entry) ([]canon.Model, error) {
@@ -180,4 +267,33 @@ func (p *Pools) ask(ctx context.Context, e *entry) ([]canon.Model, error) {
 		return nil, err
 	}
 	return up.Models(ctx)
+}
+
+// Test checks an account at its service without spending anything. It changes no health: a person asked, and gets told.
+func (p *Pools) Test(ctx context.Context, id string) (provider.Tested, error) {
+	p.mu.Lock()
+	e := p.entries[id]
+	p.mu.Unlock()
+	if e == nil {
+		return provider.Tested{}, gone(id)
+	}
+	p.mu.Lock()
+	gen := e.generation
+	p.mu.Unlock()
+	up, err := p.upstream(ctx, e, gen)
+	if f, ok := errors.AsType[*failure](err); ok {
+		return provider.Tested{}, apierror.New(apierror.AuthExpired, "the account %s", f.text)
+	}
+	if err != nil {
+		return provider.Tested{}, err
+	}
+	if t, ok := up.(provider.Tester); ok {
+		return t.Test(ctx)
+	}
+	models, err := up.Models(ctx)
+	found := provider.Tested{Models: len(models)}
+	if err == nil && len(models) == 0 {
+		found.Note = "the service has no model list, so the key could not be checked without spending anything"
+	}
+	return found, err
 }

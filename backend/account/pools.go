@@ -83,6 +83,11 @@ func New(ctx context.Context, needs Needs) (*Pools, error) {
 	for _, row := range rows {
 		p.insert(row)
 	}
+	if kept, err := needs.Store.ModelLists(ctx); err != nil {
+		needs.Log.Warn("The model lists that were kept cannot be read; the services are asked again", "err", err)
+	} else {
+		p.restore(kept)
+	}
 	for _, c := range cooling {
 		if e := p.entries[c.Account]; e != nil {
 			e.setCool(c.Model, cooldown{until: c.Until, reason: c.Reason, level: c.Level, absent: c.Absent})
@@ -175,7 +180,6 @@ func (p *Pools) Reopen(provider string) {
 			e.generation++
 		}
 	}
-	p.listed.forgetProvider(provider)
 }
 
 // changed notes that the health of an account is to be written and tells who watches. The caller holds the lock.

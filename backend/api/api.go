@@ -26,6 +26,9 @@ type Service interface {
 	// ClearAccount ends all pauses of an account and forgets its faults.
 	ClearAccount(ctx context.Context, id string) (AccountView, error)
 	RemoveAccount(ctx context.Context, id string) error
+	// TestAccount asks the account's service for what is free. What it finds wrong with the account is in the answer; an
+	// error means that it could not be tested. An address that works better than the one at hand is kept.
+	TestAccount(ctx context.Context, id string) (TestView, error)
 
 	// Keys lists the client keys, revoked ones too.
 	Keys(ctx context.Context) ([]KeyView, error)
@@ -34,6 +37,8 @@ type Service interface {
 	RevokeKey(ctx context.Context, id string) error
 
 	Providers(ctx context.Context) ([]ProviderView, error)
+	// Presets lists the services that may be added by name.
+	Presets(ctx context.Context) ([]PresetView, error)
 	// AddProvider writes a user-defined provider into the settings.
 	AddProvider(ctx context.Context, p NewProvider) (ProviderView, error)
 	// DefaultProvider returns the id of the default provider, "" if none is set.
@@ -43,6 +48,8 @@ type Service interface {
 
 	// Models lists what apps see; of one provider, or of all for "".
 	Models(ctx context.Context, provider string) ([]ModelView, error)
+	// RefreshModels asks the services for their models anew; one provider, or all for "".
+	RefreshModels(ctx context.Context, provider string) error
 	// Requests lists rows of the request log, latest first.
 	Requests(ctx context.Context, q RequestQuery) ([]RequestView, error)
 	Usage(ctx context.Context, q UsageQuery) (UsageView, error)
@@ -142,6 +149,7 @@ type ProviderView struct {
 	Status      string         `json:"status"` // active, licensed, experimental, discontinued
 	Enabled     bool           `json:"enabled"`
 	UserDefined bool           `json:"user_defined"`
+	Preset      string         `json:"preset,omitempty"` // the known service that it is
 	Default     bool           `json:"default"`
 	BaseURL     string         `json:"base_url,omitempty"`
 	KeyURL      string         `json:"key_url,omitempty"`
@@ -162,9 +170,42 @@ type RiskView struct {
 // NewProvider is a user-defined provider.
 type NewProvider struct {
 	ID      string `json:"id"`
-	Kind    string `json:"kind"` // openai, openai-responses, anthropic, gemini, ollama, forward
-	BaseURL string `json:"base_url"`
+	Preset  string `json:"preset,omitempty"` // the name of a known service, instead of kind and base_url
+	Kind    string `json:"kind,omitempty"`   // openai, openai-responses, anthropic, gemini, ollama, forward
+	BaseURL string `json:"base_url,omitempty"`
 	Name    string `json:"name,omitempty"`
+}
+
+// PresetView is a service that may be added by name.
+type PresetView struct {
+	ID       string   `json:"id"`
+	Name     string   `json:"name"`
+	Kind     string   `json:"kind"`
+	Usable   bool     `json:"usable"` // this version serves its kind
+	BaseURL  string   `json:"base_url,omitempty"`
+	Example  string   `json:"example,omitempty"` // of a base URL, where each person has one of their own
+	Region   string   `json:"region,omitempty"`
+	Group    string   `json:"group,omitempty"` // presets of one service: regions, plans and protocols
+	KeyURL   string   `json:"key_url,omitempty"`
+	KeyEnv   []string `json:"key_env,omitempty"`
+	KeyForm  string   `json:"key_form,omitempty"`
+	NoKey    bool     `json:"no_key,omitempty"`
+	Models   string   `json:"models"` // live or static
+	Known    []string `json:"known_models,omitempty"`
+	Quirks   []string `json:"quirks,omitempty"`
+	Notes    string   `json:"notes,omitempty"`
+	AsOf     string   `json:"as_of"`
+	Source   string   `json:"source,omitempty"`
+	Provider string   `json:"provider,omitempty"` // the provider in the settings that uses it, "" = none
+}
+
+// TestView is what a test of an account found.
+type TestView struct {
+	OK      bool   `json:"ok"`
+	Kind    string `json:"kind,omitempty"`     // of what is wrong
+	Message string `json:"message,omitempty"`  // what is wrong, or what a person should know
+	Models  int    `json:"models,omitempty"`   // how many the service lists
+	BaseURL string `json:"base_url,omitempty"` // the address that works, kept from now on; "" = it has not changed
 }
 
 // ModelView is one entry of the model list. Zero means unknown.
@@ -174,6 +215,8 @@ type ModelView struct {
 	Provider  string `json:"provider,omitempty"`
 	Context   int64  `json:"context,omitempty"` // tokens
 	MaxOutput int64  `json:"max_output,omitempty"`
+	Assumed   bool   `json:"assumed,omitempty"` // the limits are what is usual for such a name
+	Stale     bool   `json:"stale,omitempty"`   // the service did not give its list when it was last asked
 }
 
 // RequestQuery selects rows of the request log.

@@ -54,6 +54,8 @@ func full() *apitest.Service {
 		Settings: map[string]string{"base_url": "https://x"}, Proxy: "socks5://h", MaxConcurrent: 3, InFlight: 1,
 		Cooling: []api.CoolDownView{{Model: "m", Reason: "asked", Until: at}}, Created: at,
 	}}
+	f.PresetList = []api.PresetView{{ID: "deepseek", Name: "DeepSeek", Kind: "openai", Usable: true, KeyEnv: []string{"K"}, Models: "live", Known: []string{"m"}, AsOf: "2026-11-22", Provider: "ds"}}
+	f.Tests = map[string]api.TestView{"a/1": {OK: true, Models: 3, BaseURL: "https://x/v1"}}
 	f.KeyList = []api.KeyView{{ID: "k", Name: "app", Prefix: "pb-ab", Created: at, Expires: at, Revoked: at}}
 	f.ProviderList = append(f.ProviderList, api.ProviderView{
 		ID: "kiro", Name: "Kiro", Kind: "kiro", Status: "active", Risk: &api.RiskView{Level: "high", Text: "told", Since: "2026-01-01"},
@@ -79,6 +81,8 @@ func TestReadsAreTheSameOverHTTP(t *testing.T) {
 	same(must(f.DefaultProvider(ctx))(t))(c.DefaultProvider(ctx))
 	same(must(f.Models(ctx, ""))(t))(c.Models(ctx, ""))
 	same(must(f.Models(ctx, "kiro"))(t))(c.Models(ctx, "kiro"))
+	same(must(f.Presets(ctx))(t))(c.Presets(ctx))
+	same(must(f.TestAccount(ctx, "a/1"))(t))(c.TestAccount(ctx, "a/1"))
 	same(must(f.Doctor(ctx))(t))(c.Doctor(ctx))
 
 	rq := api.RequestQuery{Provider: "p", Account: "a", Model: "m", Key: "k", Kind: "timeout", Failed: true, Since: apitest.Moment, Until: apitest.Moment.Add(time.Nanosecond), Before: "r9", Limit: 7}
@@ -134,6 +138,22 @@ func TestChangesArriveWhole(t *testing.T) {
 	p, err := c.AddProvider(ctx, api.NewProvider{ID: "home", Kind: "ollama", BaseURL: "http://h:11434"})
 	if err != nil || p.ID != "home" || !p.UserDefined {
 		t.Error(p, err)
+	}
+	if p, err = c.AddProvider(ctx, api.NewProvider{ID: "ds", Preset: "deepseek"}); err != nil || p.Preset != "deepseek" {
+		t.Error(p, err)
+	}
+	for _, bad := range []api.NewProvider{{Preset: "deepseek"}, {ID: "x", Preset: "deepseek", Kind: "openai"}, {ID: "x"}} {
+		if _, err := c.AddProvider(ctx, bad); err == nil {
+			t.Errorf("%+v is taken", bad)
+		}
+	}
+	for _, id := range []string{"", "a b"} {
+		if err := c.RefreshModels(ctx, id); err != nil {
+			t.Error(err)
+		}
+	}
+	if d := cmp.Diff([]string{"", "a b"}, f.Refreshed); d != "" {
+		t.Error("-want +got\n" + d)
 	}
 	if err := c.SetDefaultProvider(ctx, "home"); err != nil || f.Default != "home" {
 		t.Error(err)

@@ -155,6 +155,12 @@ func (c *Client) RemoveAccount(ctx context.Context, id string) error {
 	return c.do(ctx, http.MethodDelete, "/api/accounts/"+url.PathEscape(id), nil, nil)
 }
 
+// TestAccount implements Service.
+func (c *Client) TestAccount(ctx context.Context, id string) (out TestView, err error) {
+	err = c.do(ctx, http.MethodPost, "/api/accounts/"+url.PathEscape(id)+"/test", nil, &out)
+	return out, err
+}
+
 // Keys implements Service.
 func (c *Client) Keys(ctx context.Context) ([]KeyView, error) {
 	return getItems[KeyView](ctx, c, "/api/keys", nil)
@@ -174,6 +180,11 @@ func (c *Client) RevokeKey(ctx context.Context, id string) error {
 // Providers implements Service.
 func (c *Client) Providers(ctx context.Context) ([]ProviderView, error) {
 	return getItems[ProviderView](ctx, c, "/api/providers", nil)
+}
+
+// Presets implements Service.
+func (c *Client) Presets(ctx context.Context) ([]PresetView, error) {
+	return getItems[PresetView](ctx, c, "/api/presets", nil)
 }
 
 // AddProvider implements Service.
@@ -198,6 +209,17 @@ func (c *Client) Models(ctx context.Context, provider string) ([]ModelView, erro
 	q := url.Values{}
 	set(q, "provider", provider)
 	return getItems[ModelView](ctx, c, "/api/models", q)
+}
+
+// RefreshModels implements Service.
+func (c *Client) RefreshModels(ctx context.Context, provider string) error {
+	q := url.Values{}
+	set(q, "provider", provider)
+	path := "/api/models/refresh"
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	return c.do(ctx, http.MethodPost, path, nil, nil)
 }
 
 // Requests implements Service.

@@ -27,6 +27,8 @@ var endpoints = []endpoint{
 	{pattern: "PATCH /api/accounts/{id}", call: changeAccount},
 	// id: ends its pauses
 	{pattern: "POST /api/accounts/{id}/clear", call: clearAccount},
+	// id: asks its service for what is free
+	{pattern: "POST /api/accounts/{id}/test", call: testAccount},
 	// id
 	{pattern: "DELETE /api/accounts/{id}", call: removeAccount, status: http.StatusNoContent},
 
@@ -37,7 +39,8 @@ var endpoints = []endpoint{
 	{pattern: "DELETE /api/keys/{id}", call: revokeKey, status: http.StatusNoContent},
 
 	{pattern: "GET /api/providers", call: listProviders},
-	// id, kind, base_url, name
+	{pattern: "GET /api/presets", call: listPresets},
+	// id, preset or kind, base_url, name
 	{pattern: "POST /api/providers", call: addProvider, status: http.StatusCreated},
 	{pattern: "GET /api/default-provider", call: getDefault},
 	// provider; "" unsets it
@@ -45,6 +48,8 @@ var endpoints = []endpoint{
 
 	// ?provider
 	{pattern: "GET /api/models", call: listModels},
+	// ?provider: asks the services anew
+	{pattern: "POST /api/models/refresh", call: refreshModels, status: http.StatusNoContent},
 	// ?provider ?account ?model ?key ?kind ?failed=true ?since ?until (RFC 3339) ?before (a row's id) ?limit (1 to 1000)
 	{pattern: "GET /api/requests", call: listRequests},
 	// ?since ?until (RFC 3339)
@@ -116,9 +121,16 @@ func addProvider(svc Service, r *http.Request) (any, error) {
 	if err := decode(r.Body, &p); err != nil {
 		return nil, err
 	}
-	for _, m := range []struct{ name, value string }{{"id", p.ID}, {"kind", p.Kind}, {"base_url", p.BaseURL}} {
+	needed := []struct{ name, value string }{{"id", p.ID}, {"kind", p.Kind}, {"base_url", p.BaseURL}}
+	if p.Preset != "" {
+		needed = needed[:1]
+		if p.Kind != "" {
+			return nil, apierror.Invalid("kind", "the preset says what the service speaks: leave out the kind, or the preset")
+		}
+	}
+	for _, m := range needed {
 		if m.value == "" {
-			return nil, apierror.Invalid(m.name, "a provider needs an id, a kind and a base_url")
+			return nil, apierror.Invalid(m.name, "a provider needs an id, and a preset or a kind and a base_url")
 		}
 	}
 	return svc.AddProvider(r.Context(), p)
@@ -139,6 +151,16 @@ func setDefault(svc Service, r *http.Request) (any, error) {
 
 func listModels(svc Service, r *http.Request) (any, error) {
 	return list(svc.Models(r.Context(), r.FormValue("provider")))
+}
+
+func testAccount(svc Service, r *http.Request) (any, error) {
+	return svc.TestAccount(r.Context(), r.PathValue("id"))
+}
+
+func listPresets(svc Service, r *http.Request) (any, error) { return list(svc.Presets(r.Context())) }
+
+func refreshModels(svc Service, r *http.Request) (any, error) {
+	return nil, svc.RefreshModels(r.Context(), r.FormValue("provider"))
 }
 
 func listRequests(svc Service, r *http.Request) (any, error) {

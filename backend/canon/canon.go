@@ -458,6 +458,35 @@ type Model struct {
 	Thinking, Sampling   Known3
 	Schema               Known3 // takes a JSON schema for its answer
 	Embeddings           Known3
+	Pictures             Known3 // makes images and does not chat: routed to, but in no list of chat models
+	Stale                bool   // from a list that the service did not give again when it was asked
+}
+
+// Fill takes over from other what m does not know.
+func (m *Model) Fill(other Model) {
+	if m.Name == "" {
+		m.Name = other.Name
+	}
+	for _, n := range []struct{ dst, src *int64 }{
+		{&m.Created, &other.Created}, {&m.Context, &other.Context}, {&m.MaxOutput, &other.MaxOutput},
+		{&m.BudgetMin, &other.BudgetMin}, {&m.BudgetMax, &other.BudgetMax},
+	} {
+		if *n.dst == 0 {
+			*n.dst = *n.src
+		}
+	}
+	if len(m.Efforts) == 0 {
+		m.Efforts = other.Efforts
+	}
+	for _, k := range []struct{ dst, src *Known3 }{
+		{&m.Tools, &other.Tools}, {&m.Images, &other.Images}, {&m.Documents, &other.Documents}, {&m.Audio, &other.Audio},
+		{&m.Thinking, &other.Thinking}, {&m.Sampling, &other.Sampling}, {&m.Schema, &other.Schema},
+		{&m.Embeddings, &other.Embeddings}, {&m.Pictures, &other.Pictures},
+	} {
+		if *k.dst == Unknown {
+			*k.dst = *k.src
+		}
+	}
 }
 
 // Known3 is yes, no or unknown.

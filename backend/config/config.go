@@ -44,10 +44,11 @@ type ServerLimits struct {
 	ReadTimeout   time.Duration `yaml:"read_timeout"`   // to send the whole request
 }
 
-// Provider changes a built-in provider, or makes one of the person's own (Kind and BaseURL set).
+// Provider changes a built-in provider, or makes one of the person's own (Preset set, or Kind and BaseURL).
 type Provider struct {
 	Enabled    *bool             `yaml:"enabled"` // nil = as the provider comes
-	Kind       string            `yaml:"kind"`    // of a provider of the person's own; one of Kinds
+	Preset     string            `yaml:"preset"`  // of a provider of the person's own: a service that is known by this name
+	Kind       string            `yaml:"kind"`    // of a provider of the person's own without a preset; one of Kinds
 	Name       string            `yaml:"name"`    // label; "" = the provider's own
 	BaseURL    string            `yaml:"base_url"`
 	AuthHeader string            `yaml:"auth_header"`

@@ -20,6 +20,9 @@ func (p Paths) Database() string { return filepath.Join(p.Data, "patchbay.db") }
 // Dir returns the folder of the settings, where the instance lock stands too.
 func (p Paths) Dir() string { return filepath.Dir(p.Config) }
 
+// Presets returns the path of the person's own presets.
+func (p Paths) Presets() string { return filepath.Join(p.Dir(), "presets.yaml") }
+
 // LastGood returns the path of the copy of the last settings that could be read.
 func (p Paths) LastGood() string { return filepath.Join(p.State, "config.last-good.yaml") }
 

@@ -103,8 +103,12 @@ func (c *checker) provider(key, id string, p Provider) {
 		c.fail(key+".kind", strconv.Quote(p.Kind)+" is no kind of provider: use one of "+strings.Join(Kinds, ", "))
 	case isBuiltin && p.Kind != "":
 		c.fail(key+".kind", id+" is built in and has its own kind: remove this line, or choose another id")
-	case p.Kind == "" && c.builtin != nil && !isBuiltin:
-		c.fail(key+".kind", "this is missing: a provider of your own needs a kind ("+strings.Join(Kinds, ", ")+") and a base_url")
+	case isBuiltin && p.Preset != "":
+		c.fail(key+".preset", id+" is built in: remove this line, or choose another id")
+	case p.Preset != "" && p.Kind != "":
+		c.fail(key+".kind", "the preset says what the service speaks: remove this line, or the preset")
+	case p.Preset == "" && p.Kind == "" && c.builtin != nil && !isBuiltin:
+		c.fail(key+".kind", "this is missing: a provider of your own needs a preset, or a kind ("+strings.Join(Kinds, ", ")+") and a base_url")
 	case p.Kind != "" && p.BaseURL == "":
 		c.fail(key+".base_url", "this is missing: a provider of your own needs the address of its service")
 	}

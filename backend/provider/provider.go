@@ -3,6 +3,8 @@ package provider
 
 import (
 	"context"
+	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"time"
@@ -22,7 +24,8 @@ type Driver interface {
 
 // An Upstream answers calls with one account. It is safe for concurrent use.
 //
-// Upstreams may also implement TokenCounter, Embedder or QuotaReporter; the gateway asks by type assertion.
+// Upstreams may also implement TokenCounter, Embedder, Imager, Forwarder, Tester or QuotaReporter; who needs one asks by type
+// assertion.
 type Upstream interface {
 	// Stream sends req and yields the answer. It tries once: retrying, switching accounts and falling back are the
 	// gateway's work. Errors are *apierror.Error; a stream that ends before Finish is an error.
@@ -40,6 +43,49 @@ type TokenCounter interface {
 // Embedder makes embeddings.
 type Embedder interface {
 	Embed(ctx context.Context, req *canon.Embed) (*canon.Embeddings, error)
+}
+
+// Imager makes images.
+type Imager interface {
+	// Images sends req and yields what comes back: pictures in the making, then one event that is Done. It tries once.
+	Images(ctx context.Context, req *canon.ImageRequest) iter.Seq2[canon.ImageEvent, error]
+}
+
+// Forwarder passes requests on as they are, whatever they mean.
+type Forwarder interface {
+	// Forward sends r with the account's own credentials and returns the answer as soon as its head is there. A refusal
+	// that another account may not get (of the key, of the pace, of a failing service) is an *apierror.Error; any other
+	// answer is passed on, whatever its status. The caller closes the body.
+	Forward(ctx context.Context, r *RawRequest) (*RawAnswer, error)
+}
+
+// RawRequest is a request that is passed on as it is.
+type RawRequest struct {
+	Method string
+	Path   string      // below the service's base URL, escaped, as the client sent it
+	Query  string      // without a client key
+	Header http.Header // of the client; a Forwarder passes on only what is nobody's credential
+	Body   []byte      // nil = none
+}
+
+// RawAnswer is what came back.
+type RawAnswer struct {
+	Status int
+	Header http.Header
+	Body   io.ReadCloser
+}
+
+// Tester checks an account without spending anything.
+type Tester interface {
+	// Test asks the service for what is free. An error is why the account cannot be used, as far as that can be told.
+	Test(ctx context.Context) (Tested, error)
+}
+
+// Tested is what a test found.
+type Tested struct {
+	BaseURL string // another address of the service that works, to be used from now on; "" = the one at hand does
+	Models  int    // how many models the service lists; 0 = it lists none, which says nothing about the key
+	Note    string // what a person should know, "" = nothing
 }
 
 // QuotaReporter tells how much is left without spending any of it.
@@ -84,23 +130,29 @@ type Credential struct {
 
 // Info is everything the rest of Patchbay knows about a service. The window draws it; nothing else names a provider.
 type Info struct {
-	ID, Name string
-	Aliases  []string // old names in paths and prefixes
-	Labels   []string // old labels of "[Label] model" names, besides Name
-	Wire     string   // wire format of the upstream
-	Status   string   // active, licensed, experimental, discontinued
-	Off      bool     // off until the person turns it on
-	Instead  string   // what to use instead, when discontinued
-	BaseURL  string   // where the service is, unless a setting says otherwise
-	KeyURL   string   // where a person gets a key
-	KeyEnv   []string // names of environment variables in which people keep such a key
-	NoKey    bool     // an account may have no key at all (local servers)
-	Logins   []Login  // how to get an account: browser, device code, key, import of a file
-	Fields   []Field  // settings per account, drawn as a form
-	Files    []CredentialFile
-	Models   []canon.Model // dated fallback for a live list that fails
-	Risk     *Risk         // shown before the first login; dated
-	Policy   Policy        // what this service needs instead of the defaults
+	ID, Name  string
+	Aliases   []string // old names in paths and prefixes
+	Labels    []string // old labels of "[Label] model" names, besides Name
+	Wire      string   // wire format of the upstream
+	Status    string   // active, licensed, experimental, discontinued
+	Off       bool     // off until the person turns it on
+	Instead   string   // what to use instead, when discontinued
+	BaseURL   string   // where the service is, unless a setting says otherwise
+	KeyURL    string   // where a person gets a key
+	KeyEnv    []string // names of environment variables in which people keep such a key
+	Raw       bool     // its upstreams are Forwarders and nothing else: paths and headers lead there, models never do
+	NoKey     bool     // an account may have no key at all (local servers)
+	Logins    []Login  // how to get an account: browser, device code, key, import of a file
+	Fields    []Field  // settings per account, drawn as a form
+	Files     []CredentialFile
+	Models    []canon.Model // dated fallback for a live list that fails, and facts that such a list leaves out
+	Static    bool          // Models is the list: the service has none
+	ModelsURL string        // path of the list on the service's host, where it is not the usual one
+	Only      []string      // patterns of the models that are shown; none = all
+	Hide      []string      // patterns of models that are not
+	Regions   []string      // providers or presets for the same service elsewhere: a key refused here may belong there
+	Risk      *Risk         // shown before the first login; dated
+	Policy    Policy        // what this service needs instead of the defaults
 }
 
 // Names of settings that every provider by key understands; they stand in Env.Settings.

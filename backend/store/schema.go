@@ -103,6 +103,13 @@ CREATE TABLE meta (
   name TEXT PRIMARY KEY,
   value TEXT NOT NULL
 );
+`, `
+CREATE TABLE model_lists (
+  account TEXT PRIMARY KEY REFERENCES accounts(id) ON DELETE CASCADE,
+  source TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  models TEXT NOT NULL
+);
 `}
 
 // migrate brings the schema up to date. A database that is up to date costs one query.

@@ -98,6 +98,9 @@ func (d *DB) transact(ctx context.Context, mode string, fn func(ctx context.Cont
 		return err
 	}
 	if err := tx.Commit(); err != nil {
+		if ended := ctx.Err(); ended != nil { // it was rolled back for that; Commit may say only that it is over
+			err = ended
+		}
 		return fmt.Errorf("committing: %w", err)
 	}
 	return nil

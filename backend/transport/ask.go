@@ -94,6 +94,9 @@ func Fetch(ctx context.Context, client *http.Client, c Call, limit int64, refuse
 
 // Missing reports that a service answered as one does that has no such endpoint.
 func Missing(err error) bool {
+	if err == nil {
+		return false
+	}
 	switch apierror.From(err).Upstream.Status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return true

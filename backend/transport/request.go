@@ -61,6 +61,15 @@ func HostOf(raw string) string {
 	return u.Hostname()
 }
 
+// OriginOf returns scheme and host of a URL, "" if it has none.
+func OriginOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
 // SetAuth puts a key into a header. Without a key it sets nothing: "Bearer " alone is refused by some servers.
 func SetAuth(h http.Header, name, prefix, key string) {
 	if key != "" {

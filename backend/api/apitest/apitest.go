@@ -25,6 +25,9 @@ type Service struct {
 	AccountList   []api.AccountView
 	KeyList       []api.KeyView
 	ProviderList  []api.ProviderView
+	PresetList    []api.PresetView
+	Tests         map[string]api.TestView // by account id
+	Refreshed     []string                // providers whose models were asked for anew
 	ModelList     []api.ModelView
 	RequestList   []api.RequestView
 	UsageRows     []api.UsageRow
@@ -196,13 +199,32 @@ func (s *Service) Providers(context.Context) ([]api.ProviderView, error) {
 	return slices.Clone(s.ProviderList), s.Err
 }
 
+// Presets implements api.Service.
+func (s *Service) Presets(context.Context) ([]api.PresetView, error) {
+	defer s.lock()()
+	return slices.Clone(s.PresetList), s.Err
+}
+
+// TestAccount implements api.Service.
+func (s *Service) TestAccount(_ context.Context, id string) (api.TestView, error) {
+	defer s.lock()()
+	return s.Tests[id], s.Err
+}
+
+// RefreshModels implements api.Service.
+func (s *Service) RefreshModels(_ context.Context, provider string) error {
+	defer s.lock()()
+	s.Refreshed = append(s.Refreshed, provider)
+	return s.Err
+}
+
 // AddProvider implements api.Service.
 func (s *Service) AddProvider(_ context.Context, p api.NewProvider) (api.ProviderView, error) {
 	defer s.lock()()
 	if s.Err != nil {
 		return api.ProviderView{}, s.Err
 	}
-	v := api.ProviderView{ID: p.ID, Name: p.Name, Kind: p.Kind, BaseURL: p.BaseURL, Status: "active", Enabled: true, UserDefined: true}
+	v := api.ProviderView{ID: p.ID, Name: p.Name, Kind: p.Kind, BaseURL: p.BaseURL, Preset: p.Preset, Status: "active", Enabled: true, UserDefined: true}
 	s.ProviderList = append(s.ProviderList, v)
 	return v, nil
 }

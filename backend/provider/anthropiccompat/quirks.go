@@ -20,6 +20,9 @@ var switches = map[string]func(*anthropic.Options){
 	"no_signature_check":    func(o *anthropic.Options) { o.NoSignatureCheck = true },
 }
 
+// KnowsQuirk reports whether there is such a quirk.
+func KnowsQuirk(quirk string) bool { return applyQuirk(&anthropic.Options{}, quirk) }
+
 // applyQuirk sets what a quirk means. It reports whether there is such a quirk.
 func applyQuirk(o *anthropic.Options, quirk string) bool {
 	if set := switches[quirk]; set != nil {

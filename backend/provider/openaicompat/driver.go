@@ -50,6 +50,9 @@ var fields = []provider.Field{
 
 const ownHost = "api.openai.com"
 
+// endpoints are ends of addresses that people paste although they are no part of the base URL.
+var endpoints = []string{"/chat/completions", "/responses", "/models", "/embeddings", "/images/generations", "/images/edits", "/completions"}
+
 // builtIn is OpenAI. Base URL and forms of keys: OpenAI's public API reference.
 var builtIn = New(provider.Info{
 	ID: "openai", Name: "OpenAI", Aliases: []string{"openai-custom"}, BaseURL: "https://" + ownHost + "/v1",
@@ -72,7 +75,7 @@ func (d Driver) Open(env provider.Env) (provider.Upstream, error) {
 	if raw == "" {
 		raw = info.BaseURL
 	}
-	base, err := transport.BaseURL(raw, "/chat/completions", "/responses", "/models", "/embeddings", "/images/generations", "/completions")
+	base, err := transport.BaseURL(raw, endpoints...)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +83,9 @@ func (d Driver) Open(env provider.Env) (provider.Upstream, error) {
 		return nil, err
 	}
 	u := &upstream{env: env, base: base, idle: transport.Idle(env.Settings[provider.SettingIdle], info.Policy.Idle, base), memory: memory{note: env.Note, remember: env.Remember}}
+	if info.ModelsURL != "" {
+		u.list = transport.OriginOf(base) + info.ModelsURL
+	}
 	u.options = u.configured()
 	return u, nil
 }
@@ -87,6 +93,7 @@ func (d Driver) Open(env provider.Env) (provider.Upstream, error) {
 type upstream struct {
 	env     provider.Env
 	base    string
+	list    string // address of the model list, where it is not the usual one
 	idle    time.Duration
 	options openai.Options // as configured, before anything that was learned
 	memory  memory
@@ -95,6 +102,7 @@ type upstream struct {
 var (
 	_ provider.Upstream = (*upstream)(nil)
 	_ provider.Embedder = (*upstream)(nil)
+	_ provider.Tester   = (*upstream)(nil)
 )
 
 // configured makes the options of the wire format out of host and settings.
@@ -202,38 +210,6 @@ func (u *upstream) auth() (name, prefix string) {
 		return provider.KeyHeader(u.env.Settings, "api-key")
 	}
 	return provider.KeyHeader(u.env.Settings, "Authorization")
-}
-
-// Models lists what the service has: the person's own list, else the service's. Many gateways have no list at all; that
-// is no fault of the key.
-func (u *upstream) Models(ctx context.Context) ([]canon.Model, error) {
-	if names := provider.List(u.env.Settings[provider.SettingModels]); len(names) > 0 {
-		out := make([]canon.Model, len(names))
-		for i, n := range names {
-			out[i] = openai.KnownModel(n)
-			out[i].ID = n
-		}
-		return out, nil
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, transport.ListLimit, transport.LimitError("model list", transport.ListLimit))
-	defer cancel()
-	call, err := u.call(ctx, "/models")
-	if err != nil {
-		return nil, call.Fill(err)
-	}
-	call.Header.Del("Content-Type")
-	body, err := transport.Fetch(ctx, u.env.HTTP, call, transport.MaxList, openai.ParseError)
-	if err != nil {
-		if transport.Missing(err) {
-			return nil, nil
-		}
-		return nil, err
-	}
-	models, err := openai.ParseModels(body)
-	if err != nil {
-		return nil, call.Fill(err)
-	}
-	return models, nil
 }
 
 // Embed makes embeddings.

@@ -17,6 +17,7 @@ var switches = map[string]func(*openai.Options){
 	"no_parallel_calls":    func(o *openai.Options) { o.NoParallelCalls = true },
 	"no_developer_role":    func(o *openai.Options) { o.NoDeveloperRole = true },
 	"no_strict":            func(o *openai.Options) { o.NoStrict = true },
+	"no_forced_tools":      func(o *openai.Options) { o.NoForcedTools = true },
 	"no_tool_choice":       func(o *openai.Options) { o.NoToolChoice = true },
 	"no_extensions":        func(o *openai.Options) { o.NoExtensions = true },
 	"no_json_schema":       func(o *openai.Options) { o.NoJSONSchema = true },
@@ -93,6 +94,9 @@ func with(m map[string]string, from, to string) map[string]string {
 	m[from] = to
 	return m
 }
+
+// KnowsQuirk reports whether there is such a quirk.
+func KnowsQuirk(quirk string) bool { return applyQuirk(&openai.Options{}, quirk) }
 
 // applyQuirk sets what a quirk means. It reports whether there is such a quirk.
 func applyQuirk(o *openai.Options, quirk string) bool {

@@ -48,6 +48,7 @@ type Options struct {
 	NoDeveloperRole   bool // on OwnHost, for a host that only looks like it
 	NoStrict          bool
 	NoToolChoice      bool // tool_choice takes auto only: GLM
+	NoForcedTools     bool // tool_choice takes auto and none only: Qwen while it thinks
 	NoExtensions      bool // top_k, min_p and repetition_penalty are refused
 	NoJSONSchema      bool // response_format takes json_object at most
 	StringContent     bool // content is a string, never parts: DeepSeek
@@ -185,6 +186,10 @@ func (x *Exchange) edited(req *canon.Request) []byte {
 		e.set("tool_choice", jsontext.Value(`"auto"`))
 		e.warn("tool_choice", "the service takes auto only")
 	}
+	if x.o.NoForcedTools && forces(req.ToolChoice) {
+		e.set("tool_choice", jsontext.Value(`"auto"`))
+		e.warn("tool_choice", "the service takes auto and none only")
+	}
 	for from, to := range x.o.Rename {
 		if v := e.body.Get(from); v != nil {
 			e.set(from, nil)
@@ -201,6 +206,11 @@ func (x *Exchange) edited(req *canon.Request) []byte {
 	}
 	slices.SortStableFunc(e.list, func(a, b canon.Edit) int { return strings.Compare(a.Name, b.Name) })
 	return e.body.AppendEdited(make([]byte, 0, len(e.body.Raw)+256), e.list...)
+}
+
+// forces reports whether a choice makes the model call a tool.
+func forces(c canon.ToolChoice) bool {
+	return c.Mode == canon.ChoiceRequired || c.Mode == canon.ChoiceNamed || c.Mode == canon.ChoiceAllowReq
 }
 
 // extras are the members that an upstream wants and no client sends.

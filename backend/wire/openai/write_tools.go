@@ -154,6 +154,10 @@ func (w *writer) choice(c canon.ToolChoice) jsontext.Value {
 		}
 		return jsontext.Value(`"auto"`)
 	}
+	if w.o.NoForcedTools && forces(c) {
+		w.warn("tool_choice", "the service takes auto and none only")
+		return jsontext.Value(`"auto"`)
+	}
 	switch c.Mode {
 	case canon.ChoiceNamed:
 		return w.choiceEntry(c.Names[0])
