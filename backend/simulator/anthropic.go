@@ -380,7 +380,7 @@ func (d *anthropic) refuse(f *failure) (int, http.Header, any) {
 }
 
 // errorFrames is the error event; nothing follows it.
-func (d *anthropic) errorFrames(f *failure) []frame {
+func (d *anthropic) errorFrames(f *failure, _ *turn, _ *reply, _ int) []frame {
 	_, _, body := d.refuse(f)
 	return []frame{jsonFrame("error", body)}
 }

@@ -103,7 +103,7 @@ func pick(t *turn) *tool {
 func calls(tools ...*tool) reply {
 	r := reply{finish: finTools}
 	for i, tl := range tools {
-		r.parts = append(r.parts, part{kind: callPart, name: tl.name, args: fill(tl, i), custom: tl.custom})
+		r.parts = append(r.parts, part{kind: callPart, name: tl.name, args: fill(tl, i), custom: tl.custom, space: tl.space})
 	}
 	return r
 }

@@ -55,8 +55,7 @@ func (x *exchange) whole(t *turn, p *plan) {
 	ctx := x.r.Context()
 	var body []byte
 	if p.d.errorAt != nowhere {
-		_, _, v := x.d.refuse(p.d.errorWith)
-		body = encode(v)
+		body = encode(x.broken(t, p))
 	} else {
 		body = encode(x.d.body(t, &p.reply))
 	}
@@ -84,10 +83,21 @@ func (x *exchange) whole(t *turn, p *plan) {
 	}
 }
 
+// broken is an answer of status 200 that tells of a failure.
+func (x *exchange) broken(t *turn, p *plan) any {
+	if d, ok := x.d.(interface {
+		failed(f *failure, t *turn, r *reply) any
+	}); ok {
+		return d.failed(p.d.errorWith, t, &p.reply)
+	}
+	_, _, v := x.d.refuse(p.d.errorWith)
+	return v
+}
+
 // stream sends the answer as events.
 func (x *exchange) stream(t *turn, p *plan) {
 	ctx := x.r.Context()
-	frames := p.d.damage(x.d, x.d.frames(t, &p.reply))
+	frames := p.d.damage(x.d, t, &p.reply)
 	stall, cut := place(frames, p.d.stallAt), place(frames, p.d.cutAt)
 	kind := eventStream
 	if p.d.plainType {
@@ -121,7 +131,8 @@ func (x *exchange) stream(t *turn, p *plan) {
 }
 
 // damage puts errors and garbage into the frames and takes the end away.
-func (d *delivery) damage(dl dialect, frames []frame) []frame {
+func (d *delivery) damage(dl dialect, t *turn, r *reply) []frame {
+	frames := dl.frames(t, r)
 	if d.noEnd {
 		frames = slices.DeleteFunc(frames, func(f frame) bool { return f.last })
 	}
@@ -130,7 +141,7 @@ func (d *delivery) damage(dl dialect, frames []frame) []frame {
 		frames = slices.Insert(frames, at, frame{event: event, data: []byte(d.garbage)})
 	}
 	if at := place(frames, d.errorAt); at >= 0 {
-		frames = append(frames[:at:at], dl.errorFrames(d.errorWith)...)
+		frames = append(frames[:at:at], dl.errorFrames(d.errorWith, t, r, at)...)
 	}
 	return frames
 }

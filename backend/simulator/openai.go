@@ -219,7 +219,7 @@ var openAIErrors = map[string]struct {
 }
 
 // errorFrames is an error chunk; the stream ends after it without [DONE].
-func (d *openAI) errorFrames(f *failure) []frame {
+func (d *openAI) errorFrames(f *failure, _ *turn, _ *reply, _ int) []frame {
 	_, _, body := d.refuse(f)
 	return []frame{jsonFrame("", body)}
 }

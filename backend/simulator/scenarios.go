@@ -147,6 +147,9 @@ var shapes = []scenarioInfo{
 	{"no_space", "No space after the colon in the event stream.", "", func(p *plan, _ *turn, _ arguments) { p.d.noSpace = true }},
 	{"comments", "Comments and blank lines between the events.", "", func(p *plan, _ *turn, _ arguments) { p.d.comments = true }},
 	{"missing_done", "The stream ends without its last event.", "", func(p *plan, _ *turn, _ arguments) { p.d.noEnd = true }},
+	{"empty_output", "The final object of a stream has an empty output (Responses, as ChatGPT's Codex backend does).", "", func(p *plan, _ *turn, _ arguments) {
+		p.reply.bareEnd = true
+	}},
 	{"text_plain", "The event stream is called text/plain.", "", func(p *plan, _ *turn, _ arguments) { p.d.plainType = true }},
 	{"json_to_stream", "Answers a streaming request with one JSON body.", "", func(p *plan, t *turn, _ arguments) { p.d.flip = t.stream }},
 	{"sse_to_json", "Answers a plain request with an event stream.", "", func(p *plan, t *turn, _ arguments) { p.d.flip = !t.stream }},
@@ -221,6 +224,9 @@ var troubles = []scenarioInfo{
 	}},
 	{"error_chunk", "An error in the middle of the stream.", "after=2", func(p *plan, _ *turn, a arguments) {
 		p.d.errorAt, p.d.errorWith = a.number("after", 2), &failure{kind: failServer}
+	}},
+	{"error_event", "A bare error event in the middle of the stream (Responses; elsewhere as error_chunk).", "after=2", func(p *plan, _ *turn, a arguments) {
+		p.d.errorAt, p.d.errorWith = a.number("after", 2), &failure{kind: failServer, bare: true}
 	}},
 	{"cut", "The connection breaks in the middle of the answer.", "after=2", func(p *plan, _ *turn, a arguments) {
 		p.d.cutAt = a.number("after", 2)

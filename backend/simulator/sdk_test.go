@@ -10,6 +10,8 @@ import (
 	claudeoption "github.com/anthropics/anthropic-sdk-go/option"
 	sdkopenai "github.com/openai/openai-go/v3"
 	openaioption "github.com/openai/openai-go/v3/option"
+	sdkresponses "github.com/openai/openai-go/v3/responses"
+	sdkshared "github.com/openai/openai-go/v3/shared"
 )
 
 // The vendors' own libraries judge the doubles: what they cannot read is not
@@ -108,5 +110,70 @@ func TestAnthropicLibraryRetriesOnOverload(t *testing.T) {
 		Messages: []sdkclaude.MessageParam{sdkclaude.NewUserMessage(sdkclaude.NewTextBlock("hi"))}})
 	if err != nil || r.Content[0].Text != "there" || len(s.Requests()) != 2 {
 		t.Errorf("%v %v", r, err)
+	}
+}
+
+func TestResponsesLibraryReadsTheDouble(t *testing.T) {
+	s := start(t)
+	client := sdkopenai.NewClient(openaioption.WithBaseURL(s.BaseURL(Responses)), openaioption.WithAPIKey("sk-sim-sdk"))
+	tool := sdkresponses.ToolParamOfFunction("Bash", map[string]any{"type": "object", "properties": map[string]any{"command": map[string]any{"type": "string"}},
+		"required": []string{"command"}, "additionalProperties": false}, true)
+	params := sdkresponses.ResponseNewParams{Model: "gpt-5.5", Input: sdkresponses.ResponseNewParamsInputUnion{OfString: sdkopenai.String("list the files")},
+		Tools: []sdkresponses.ToolUnionParam{tool}, Reasoning: sdkshared.ReasoningParam{Summary: sdkshared.ReasoningSummaryAuto}}
+	stream := client.Responses.NewStreaming(t.Context(), params)
+	var final sdkresponses.Response
+	args := ""
+	for stream.Next() {
+		switch e := stream.Current().AsAny().(type) {
+		case sdkresponses.ResponseFunctionCallArgumentsDeltaEvent:
+			args += e.Delta
+		case sdkresponses.ResponseCompletedEvent:
+			final = e.Response
+		}
+	}
+	if err := stream.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if len(final.Output) != 2 || final.Output[0].AsReasoning().Summary[0].Text == "" || args != `{"command":"ls"}` || final.Usage.TotalTokens == 0 {
+		t.Fatalf("%q %s", args, final.RawJSON())
+	}
+	output := sdkresponses.ResponseInputItemParamOfFunctionCallOutput("marker-4.txt")
+	output.OfFunctionCallOutput.CallID = sdkopenai.String(final.Output[1].AsFunctionCall().CallID)
+	next := sdkresponses.ResponseNewParams{Model: "gpt-5.5", PreviousResponseID: sdkopenai.String(final.ID), Input: sdkresponses.ResponseNewParamsInputUnion{
+		OfInputItemList: sdkresponses.ResponseInputParam{output}}}
+	s.Script(Responses, "rate_limit:retry_after=0")
+	r, err := client.Responses.New(t.Context(), next)
+	if err != nil || r.OutputText() != "The Bash said: marker-4.txt" {
+		t.Errorf("%v %v", r, err)
+	}
+	next.PreviousResponseID = sdkopenai.String("resp_0")
+	_, err = client.Responses.New(t.Context(), next)
+	if e, ok := errors.AsType[*sdkopenai.Error](err); !ok || e.Code != "previous_response_not_found" || e.Param != "previous_response_id" {
+		t.Errorf("%v", err)
+	}
+	for scenario, words := range map[string]string{"error_event": "server had an error", "error_chunk": ""} {
+		s.Script(Responses, Scenario(scenario))
+		stream := client.Responses.NewStreaming(t.Context(), params)
+		var failed sdkresponses.ResponseFailedEvent
+		for stream.Next() {
+			if e, ok := stream.Current().AsAny().(sdkresponses.ResponseFailedEvent); ok {
+				failed = e
+			}
+		}
+		if err := stream.Err(); (words == "") != (err == nil) || (err != nil && !strings.Contains(err.Error(), words)) || (words == "" && failed.Response.Error.Code != "server_error") {
+			t.Errorf("%s: %v %v", scenario, err, failed)
+		}
+	}
+	if got, err := client.Responses.Get(t.Context(), final.ID, sdkresponses.ResponseGetParams{}); err != nil || got.ID != final.ID {
+		t.Errorf("%v %v", got, err)
+	}
+	n, err := client.Responses.InputTokens.Count(t.Context(), sdkresponses.InputTokenCountParams{Model: sdkopenai.String("gpt-5.5"),
+		Input: sdkresponses.InputTokenCountParamsInputUnion{OfString: sdkopenai.String("hi")}})
+	if err != nil || n.InputTokens == 0 {
+		t.Errorf("%v %v", n, err)
+	}
+	c, err := client.Responses.Compact(t.Context(), sdkresponses.ResponseCompactParams{Model: "gpt-5.5", Input: sdkresponses.ResponseCompactParamsInputUnion{OfString: sdkopenai.String("hi")}})
+	if err != nil || len(c.Output) != 2 {
+		t.Errorf("%v %v", c, err)
 	}
 }

@@ -18,6 +18,7 @@ const (
 	OpenAI     = "openai"     // OpenAI's own Chat API, strict
 	Compatible = "compatible" // a lenient vendor that speaks OpenAI Chat and shows its reasoning
 	Anthropic  = "anthropic"  // the Anthropic Messages API
+	Responses  = "responses"  // OpenAI's own Responses API, strict
 
 	// Vendors that speak OpenAI Chat with demands of their own.
 	DeepSeek = "deepseek" // content must be text; calls come back with their reasoning
@@ -53,8 +54,9 @@ type dialect interface {
 	body(t *turn, r *reply) any
 	// refuse writes a failure as the vendor does.
 	refuse(f *failure) (status int, head http.Header, body any)
-	// errorFrames writes a failure into a stream that has begun.
-	errorFrames(f *failure) []frame
+	// errorFrames writes a failure into the stream of this reply, of which so
+	// many frames were sent.
+	errorFrames(f *failure, t *turn, r *reply, sent int) []frame
 	// head adds the headers the vendor sends with every answer.
 	head(h http.Header, p *plan)
 }
@@ -74,6 +76,7 @@ type Server struct {
 	changed chan struct{}
 	serial  int
 	cached  map[string]bool // prompt prefixes that the Anthropic cache holds
+	forget  []func()        // what the upstreams do on Reset, under mu
 
 	listener net.Listener
 	http     *http.Server
@@ -102,6 +105,7 @@ func New(opts Options) *Server {
 		s.host(name, newVendor(s, name, q))
 	}
 	s.host(Anthropic, newAnthropic(s))
+	s.host(Responses, newResponses(s))
 	s.mux.Handle("/_control/", s.control())
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" {
@@ -133,6 +137,10 @@ func (s *Server) Compatible() http.Handler { return s.handlers[Compatible] }
 // Anthropic returns the simulated Anthropic service; it serves /v1/messages,
 // /v1/messages/count_tokens and /v1/models.
 func (s *Server) Anthropic() http.Handler { return s.handlers[Anthropic] }
+
+// Responses returns the simulated OpenAI service of the Responses API; it
+// serves /v1/responses with all below it, /v1/models and /v1/embeddings.
+func (s *Server) Responses() http.Handler { return s.handlers[Responses] }
 
 // Handler returns everything that Start would serve: each upstream under its
 // name and the control plane under /_control/.
@@ -258,6 +266,9 @@ func (s *Server) Reset() {
 	clear(s.queue)
 	clear(s.keys)
 	clear(s.cached)
+	for _, f := range s.forget {
+		f()
+	}
 	s.records, s.dropped, s.serial = nil, 0, 0
 	s.notify()
 }

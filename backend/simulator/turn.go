@@ -36,6 +36,12 @@ type turn struct {
 	oldCalls bool // chat: the old `functions` form
 	tokens   int  // estimate of the prompt
 	cache    []cacheMark
+
+	// Of the Responses API alone.
+	request   map[string]any // as it came: the answer repeats its settings
+	items     []any          // the conversation, stored turns included
+	inputs    []any          // the items of this request
+	encrypted bool           // include asks for encrypted_content
 }
 
 // cacheMark is a place where the client wants the prompt cached: a hash of all
@@ -49,7 +55,8 @@ type cacheMark struct {
 type tool struct {
 	name, description string
 	schema            map[string]any
-	custom            bool // takes free text, not an object
+	custom            bool   // takes free text, not an object
+	space             string // the namespace it stands in
 }
 
 // result is what the client says a tool gave.
@@ -85,6 +92,9 @@ type part struct {
 	id, name string   // of a call
 	args     string   // of a call: JSON, or free text for a custom tool
 	custom   bool
+	item     string // Responses: the id of the item; id is the call's
+	seal     string // what only the vendor reads: encrypted_content
+	space    string // Responses: the namespace of the tool
 }
 
 type tokens struct{ in, out, cached, written, writtenHour, reasoning int }
@@ -116,6 +126,7 @@ type reply struct {
 	logprobs   bool
 	unified    string // anthropic: the subscription windows' header family
 	thinkTags  bool   // chat: reasoning inside the text, in <think> tags
+	bareEnd    bool   // Responses: the final object has an empty output
 }
 
 // failure is a refusal in no protocol's words.
@@ -130,6 +141,7 @@ type failure struct {
 	window     string // anthropic: the subscription window that rejects
 	reset      time.Time
 	limit      [2]int // too long: tokens asked, tokens allowed
+	bare       bool   // Responses: in a stream an error event, not a failed response
 }
 
 // Kinds of failure.
