@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"iter"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -67,9 +68,12 @@ type Request struct {
 	// Body is the client's own body. A request writer of the same Format edits it instead of writing anew, so that a
 	// same-protocol upstream gets the client's own bytes. Its Raw is empty when the request was not made from bytes.
 	Body Object
+	// Began is when the request came, for formats whose answers tell how long they took.
+	Began time.Time
 
 	expand func(*Request) error
 	ids    IDSource
+	clock  func() time.Time
 }
 
 // IDSource makes an id of prefix and n random hex digits.
@@ -86,6 +90,18 @@ func (r *Request) NewID(prefix string, n int) string {
 	b := make([]byte, (n+1)/2)
 	rand.Read(b) // crypto/rand: never fails
 	return prefix + hex.EncodeToString(b)[:n]
+}
+
+// SetClock sets where Now takes the time from; tests use one of their own.
+func (r *Request) SetClock(clock func() time.Time) { r.clock = clock }
+
+// Now returns the time, the real one unless SetClock said otherwise. Renderers of formats that stamp what they send take
+// it from here, so that the same events at the same times give the same bytes.
+func (r *Request) Now() time.Time {
+	if r.clock != nil {
+		return r.clock()
+	}
+	return time.Now()
 }
 
 // State names what a client refers to that only one upstream has. Empty for most requests.
@@ -436,7 +452,8 @@ type Response struct {
 	Usage     *Usage
 	Dropped   []Warning
 	Ext       map[string]jsontext.Value
-	Whole     []byte // the upstream's body, if it speaks the client's format and answered in one piece
+	Whole     []byte    // the upstream's body, if it speaks the client's format and answered in one piece
+	First     time.Time // when the first content came, zero if none did
 }
 
 // Choice is one of several answers to the same request.
@@ -511,6 +528,7 @@ type Embed struct {
 	UserID     string
 	Ext        map[string]jsontext.Value
 	Body       Object
+	Began      time.Time // as of Request
 }
 
 // Embeddings is the answer to Embed, in the order of the inputs.

@@ -3,6 +3,7 @@ package canon
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -42,6 +43,9 @@ type foldPart struct {
 
 // Add takes the next event in.
 func (f *Fold) Add(ev Event) {
+	if f.resp.First.IsZero() && ev.Content() {
+		f.resp.First = time.Now()
+	}
 	switch ev.Kind {
 	case KindStart:
 		f.resp.ID, f.resp.Model, f.resp.Created = ev.ID, ev.Model, ev.Created

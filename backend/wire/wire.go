@@ -7,6 +7,7 @@ package wire
 
 import (
 	"net/http"
+	"time"
 
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
@@ -70,12 +71,62 @@ type Claimer interface {
 	Claims(r *http.Request) bool
 }
 
+// A Hosted codec has a host root of its own besides the common one: below a first path segment of the main address, and
+// at the root of a listener of its own. Everything the common root serves is served there too.
+type Hosted interface {
+	// Host returns the segment, and the text that GET of that root answers.
+	Host() (segment, text string)
+}
+
+// An Immediate codec has requests for an answer that no upstream is asked for: Ollama's to load a model. The server
+// checks that the model can be had before it sends the body.
+type Immediate interface {
+	// AppendImmediate appends the answer, or reports false for a request that needs a model.
+	AppendImmediate(dst []byte, req *canon.Request) ([]byte, bool)
+}
+
+// A Lookup codec has endpoints of ClassLookup, whose body names a model that the answer tells of.
+type Lookup interface {
+	// LookupName reads the model's name.
+	LookupName(op Op, body []byte) (string, error)
+	// AppendLookup renders the answer; m is nil if there is no such model.
+	AppendLookup(dst []byte, op Op, body []byte, name string, m *canon.Model) (status int, contentType string, out []byte)
+}
+
+// A RunningCodec renders the list of the models in use, of ClassRunning.
+type RunningCodec interface {
+	AppendRunning(dst []byte, models []Running) []byte
+}
+
+// Running is a model that was used a short while ago, under the name that the list of models gives it.
+type Running struct {
+	Model canon.Model
+	Until time.Time // when it counts as unused
+}
+
+// A Fixed codec has endpoints of ClassFixed, whose answer is always the same.
+type Fixed interface {
+	AppendFixed(dst []byte, op Op) []byte
+}
+
 // Route is one endpoint.
 type Route struct {
 	Pattern string // "POST /v1/messages"
 	Op      Op     // tells Decode which operation it is
 	Class   Class  // tells the server what to do
+	Access  Access // who may call it without a client key
+	Labels  bool   // of a model list: each name carries its provider, "[Label] id"
 }
+
+// Access says who may call an endpoint without a client key.
+type Access uint8
+
+// The values of Access.
+const (
+	AccessKey   Access = iota // nobody
+	AccessLocal               // programs on this machine
+	AccessAll                 // everybody
+)
 
 // Op names an operation of a format.
 type Op string
@@ -91,6 +142,11 @@ const (
 	ClassModels
 	ClassModel
 	ClassUnsupported // known, and answered with 404 in the format's own shape
+	_                // ClassByRequest, see Router
+	ClassLookup
+	ClassRunning
+	ClassFixed
+	ClassRefused // known, and answered with 405 in the format's own shape
 )
 
 // EagerLimit is the size of a body in bytes up to which a codec reads the whole conversation in Decode. Past it the
