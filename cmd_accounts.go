@@ -104,7 +104,7 @@ func (a *app) onAccount(do func(context.Context, api.Service, api.AccountView) e
 	}
 }
 
-// findAccount finds an account by id, by provider/name, or by a name that only one has.
+// findAccount finds an account by id, by provider/name, by a name that only one has, or by a provider that has only one.
 func findAccount(ctx context.Context, svc api.Service, ref string) (api.AccountView, error) {
 	list, err := svc.Accounts(ctx)
 	if err != nil {
@@ -118,6 +118,9 @@ func findAccount(ctx context.Context, svc api.Service, ref string) (api.AccountV
 		if strings.EqualFold(label(v), ref) || strings.EqualFold(v.Name, ref) {
 			found = append(found, v)
 		}
+	}
+	if len(found) == 0 {
+		found = slices.DeleteFunc(slices.Clone(list), func(v api.AccountView) bool { return v.Provider != ref })
 	}
 	switch len(found) {
 	case 0:

@@ -306,6 +306,9 @@ func TestAccountsAreTested(t *testing.T) {
 	b.run(t, "accounts", "test", "play", "--json").check(t, 1, `"ok": false`)
 	b.run(t, "accounts", "test", "work", "--json").check(t, 0, `"models": 7`)
 	b.run(t, "accounts", "test", "nobody").check(t, 1, "nobody")
+	b.run(t, "accounts", "test", "openai").check(t, 1, "say which one")
+	b.svc.AccountList = b.svc.AccountList[:1]
+	b.run(t, "accounts", "test", "openai").check(t, 0, "openai/work works") // its only account
 }
 
 func TestModelListsAreRefreshed(t *testing.T) {
