@@ -9,6 +9,7 @@ import (
 	"patchbay/backend/preset"
 	"patchbay/backend/provider"
 	"patchbay/backend/provider/anthropiccompat"
+	"patchbay/backend/provider/forward"
 	"patchbay/backend/provider/geminiapi"
 	"patchbay/backend/provider/openaicompat"
 	"patchbay/backend/route"
@@ -19,6 +20,7 @@ var providers = []provider.Driver{
 	openaicompat.Driver{},
 	anthropiccompat.Driver{},
 	geminiapi.Driver{},
+	forward.Driver{},
 }
 
 // kinds makes the driver of a provider that a person added, by its kind.
@@ -26,6 +28,7 @@ var kinds = map[string]func(provider.Info) provider.Driver{
 	"openai":    func(i provider.Info) provider.Driver { return openaicompat.New(i) },
 	"anthropic": func(i provider.Info) provider.Driver { return anthropiccompat.New(i) },
 	"gemini":    func(i provider.Info) provider.Driver { return geminiapi.New(i) },
+	"forward":   func(i provider.Info) provider.Driver { return forward.New(i) },
 }
 
 // offered is one provider under the settings of the moment.
@@ -131,7 +134,7 @@ func routed(list []offered, cfg *config.Config) []route.Provider {
 		p := cfg.Providers[o.info.ID]
 		r := route.Provider{
 			ID: o.info.ID, Name: o.info.Name, Aliases: slices.Clone(o.info.Aliases), Labels: o.info.Labels, Wire: o.info.Wire,
-			Priority: p.Priority, Enabled: o.enabled, Models: p.Aliases,
+			Priority: p.Priority, Enabled: o.enabled, Raw: o.info.Raw, Models: p.Aliases,
 		}
 		if r.Priority <= 0 {
 			r.Priority = defaultPriority

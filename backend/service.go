@@ -118,6 +118,9 @@ func (b *Backend) SetDefaultProvider(_ context.Context, id string) error {
 		if !ok || !k.enabled {
 			return apierror.Invalid("provider", "there is no provider %q that is turned on", id)
 		}
+		if k.info.Raw {
+			return apierror.Invalid("provider", "%s passes requests on as they are: its path leads there, it cannot be the default", id)
+		}
 	}
 	from := b.settings.Source(key)
 	held := from.Kind == config.FromFlag || from.Kind == config.FromEnv

@@ -58,6 +58,8 @@ func (b *Backend) AddAccount(ctx context.Context, n api.NewAccount) (api.Account
 			return api.AccountView{}, err
 		}
 		n.Settings[provider.SettingBaseURL] = base
+	} else if k.baseURL() == "" {
+		return api.AccountView{}, apierror.Invalid("base_url", "say where the service is (--base-url URL): %s has no address of its own", k.info.Name)
 	}
 	st, err := b.accounts.Add(ctx, account.Account{
 		Provider: n.Provider, Name: n.Name, Priority: n.Priority, Enabled: true, Settings: n.Settings, Proxy: n.Proxy.Reveal(),

@@ -110,6 +110,7 @@ type Call struct {
 	usage    canon.Usage
 	finish   canon.Finish
 	first    time.Time // when the first content came
+	status   int       // of an answer that passed through as it was; 0 = 200
 	outBytes int64     // of visible output, for an estimate where no usage comes
 }
 

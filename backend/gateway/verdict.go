@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -136,7 +137,7 @@ func (c *Call) finishRow(ctx context.Context, err error) {
 	row := record.Row{
 		ID: c.caller.RequestID, At: c.begun, Key: c.caller.KeyID, Client: c.req.Format, Op: c.req.Op, Stream: c.req.Stream,
 		Asked: c.req.ModelAsked, Provider: r.Provider, Account: r.AccountID, Model: r.Model, Attempts: r.Attempts,
-		Status: http.StatusOK, Tokens: c.tokens(), First: -1, Total: time.Since(c.begun), Trace: append(c.stepRows(), c.trace...),
+		Status: cmp.Or(c.status, http.StatusOK), Tokens: c.tokens(), First: -1, Total: time.Since(c.begun), Trace: append(c.stepRows(), c.trace...),
 	}
 	if !c.first.IsZero() {
 		row.First = c.first.Sub(c.begun)

@@ -54,8 +54,9 @@ type Imager interface {
 // Forwarder passes requests on as they are, whatever they mean.
 type Forwarder interface {
 	// Forward sends r with the account's own credentials and returns the answer as soon as its head is there. A refusal
-	// that another account may not get (of the key, of the pace, of a failing service) is an *apierror.Error; any other
-	// answer is passed on, whatever its status. The caller closes the body.
+	// that another account may not get (of the key, of the pace, of a failing service) is an *apierror.Error, with the
+	// answer beside it where it may be shown to the client if nobody else answers; any other answer is passed on, whatever
+	// its status. The caller closes the body.
 	Forward(ctx context.Context, r *RawRequest) (*RawAnswer, error)
 }
 

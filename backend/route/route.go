@@ -24,6 +24,7 @@ type Provider struct {
 	Wire     string   // wire format it speaks
 	Priority int      // lower comes first where several list a model
 	Enabled  bool
+	Raw      bool              // it passes requests on as they are: paths and headers lead there, models never do
 	Models   map[string]string // the person's own names for its models
 }
 
@@ -77,7 +78,7 @@ func (r *Router) Default() string {
 		return d
 	}
 	for _, p := range r.index.Load().providers {
-		if p.Enabled && r.o.HasAccounts(p.ID) {
+		if p.Enabled && !p.Raw && r.o.HasAccounts(p.ID) {
 			return p.ID
 		}
 	}
@@ -172,6 +173,20 @@ func (r *Router) ResolvePath(segment string) (id string, kind PathKind) {
 		return p.ID, PathProvider
 	}
 	return "", PathUnknown
+}
+
+// Raw tells whether a name, from a path or a header, stands for a provider that passes requests on as they are. The error
+// says why it cannot serve now.
+func (r *Router) Raw(name string) (id string, raw bool, err error) {
+	x := r.index.Load()
+	p := x.byName[strings.ToLower(name)]
+	if p == nil || !p.Raw {
+		return "", false, nil
+	}
+	if !p.Enabled || !r.o.HasAccounts(p.ID) {
+		return p.ID, true, r.notConfigured(x, p.ID)
+	}
+	return p.ID, true, nil
 }
 
 // Models lists what clients may ask for: plain ids once each, and provider/id beside them where several providers list

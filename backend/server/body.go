@@ -20,7 +20,12 @@ const drainLimit = 256 << 20
 
 // readBody reads and unpacks a body of at most limit bytes.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	body, encoding := io.Reader(r.Body), strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding")))
+	return readEncoded(w, r, limit, strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))))
+}
+
+// readEncoded reads a body and unpacks it from encoding, "" = as it is.
+func readEncoded(w http.ResponseWriter, r *http.Request, limit int64, encoding string) ([]byte, error) {
+	body := io.Reader(r.Body)
 	size := r.ContentLength
 	switch encoding {
 	case "", "identity":

@@ -110,17 +110,28 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, c wire.Codec, op
 
 // body reads the client's body within its bounds of size and time.
 func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	return s.bodyBy(w, r, readBody)
+}
+
+// rawBody is body for one that is passed on as it came, packed or not.
+func (s *Server) rawBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	return s.bodyBy(w, r, func(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+		return readEncoded(w, r, limit, "")
+	})
+}
+
+func (s *Server) bodyBy(w http.ResponseWriter, r *http.Request, read func(http.ResponseWriter, *http.Request, int64) ([]byte, error)) ([]byte, error) {
 	settings := s.o.Settings()
 	if settings.BodyTime > 0 {
 		ctl := http.NewResponseController(w)
 		_ = ctl.SetReadDeadline(time.Now().Add(settings.BodyTime)) // where it cannot be set, only the connection's own limits hold
-		out, err := readBody(w, r, settings.BodyLimit)
+		out, err := read(w, r, settings.BodyLimit)
 		if err == nil { // else it goes on: net/http reads what is left of the body before it closes
 			_ = ctl.SetReadDeadline(time.Time{})
 		}
 		return out, err
 	}
-	return readBody(w, r, settings.BodyLimit)
+	return read(w, r, settings.BodyLimit)
 }
 
 func (s *Server) count(w http.ResponseWriter, r *http.Request, c wire.Codec, op wire.Op) {

@@ -70,7 +70,8 @@ func requestID() string {
 // dispatch finds the endpoint. Provider segments are resolved before keys are asked for, so that HEAD / and HEAD
 // /{provider} answer Claude Code's first call, which has no key.
 func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, caller *gateway.Caller) {
-	path := cleanPath(r.URL.EscapedPath())
+	sent := r.URL.EscapedPath()
+	path := cleanPath(sent)
 	first, rest := splitProvider(path)
 	if !ownSegments[first] {
 		id, kind := s.o.Models.ResolvePath(first)
@@ -86,13 +87,20 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, caller *gatewa
 		path = rest
 	}
 	setPath(r, path)
+	if path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		s.root(w, r)
+		return
+	}
+	if raw, ok := s.rawTarget(sent, first, caller); ok {
+		s.forward(w, r, raw, caller)
+		return
+	}
 	if path == "/" {
 		s.root(w, r)
 		return
 	}
 	if !s.admitted(r, path, caller) {
-		e := apierror.New(apierror.ClientUnauthorized, "no valid client key: send a key that `patchbay keys` lists as a bearer token, x-api-key or x-goog-api-key")
-		s.fail(w, r, s.codecFor(r, path), e)
+		s.fail(w, r, s.codecFor(r, path), noKey())
 		return
 	}
 	if _, pattern := s.mux.Handler(r); pattern == "" {

@@ -29,6 +29,8 @@ type Keys interface {
 // Catalogue knows providers by path segment and lists models.
 type Catalogue interface {
 	ResolvePath(segment string) (id string, kind route.PathKind)
+	// Raw tells whether a name stands for a provider that gets requests as they are, and why it cannot serve now.
+	Raw(name string) (id string, raw bool, err error)
 	Models(ctx context.Context, provider string) ([]canon.Model, error)
 }
 

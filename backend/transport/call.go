@@ -50,6 +50,8 @@ type Call struct {
 	Body   []byte
 	// Idle bounds the silence inside the answer; 0 = IdleLimit.
 	Idle time.Duration
+	// Unbounded lets an answer be of any length: it is passed on and never kept.
+	Unbounded bool
 	// Provider and Account stand in every error.
 	Provider, Account string
 	// Secrets must not appear in any error.
@@ -99,7 +101,7 @@ func Do(ctx context.Context, client *http.Client, c Call) (*Answer, error) {
 	}
 	b := &body{rc: resp.Body, host: u.Host, limit: c.Idle, left: MaxAnswer, cancel: cancel,
 		fail: func(err error) error { return cut(ctx, err, u.Host) }}
-	if IsEventStream(resp.Header.Get("Content-Type")) {
+	if c.Unbounded || IsEventStream(resp.Header.Get("Content-Type")) {
 		b.left = -1
 	}
 	if b.limit == 0 {
