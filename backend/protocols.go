@@ -5,6 +5,7 @@ import (
 	"patchbay/backend/wire/anthropic"
 	"patchbay/backend/wire/gemini"
 	"patchbay/backend/wire/openai"
+	"patchbay/backend/wire/responses"
 )
 
 // protocols are the wire formats that clients may speak. The first one words the errors of paths that belong to no
@@ -13,4 +14,5 @@ var protocols = []wire.Codec{
 	openai.Codec{},
 	anthropic.Codec{},
 	gemini.Codec{},
+	responses.Codec{},
 }

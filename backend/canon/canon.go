@@ -107,6 +107,7 @@ func (r *Request) Now() time.Time {
 // State names what a client refers to that only one upstream has. Empty for most requests.
 type State struct {
 	PreviousResponse, Conversation, Prompt, CachedContent, Container string
+	Item                                                             string // first item of an earlier answer that is only named
 	Background                                                       bool
 	Store                                                            *bool
 }

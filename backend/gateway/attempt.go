@@ -131,8 +131,16 @@ func (c *Call) candidate(ctx context.Context, cand route.Candidate, attempts int
 
 // prepare makes the request of one candidate. The conversation is read only if the candidate speaks another format.
 func (c *Call) prepare(cand route.Candidate) (*canon.Request, error) {
+	if cand.Wire != c.req.Format {
+		if err := c.req.Expand(); err != nil {
+			return nil, err
+		}
+		if err := storedElsewhere(c.req); err != nil {
+			return nil, err
+		}
+	}
 	force := cand.Reasoning != nil
-	if cand.Wire != c.req.Format || force || c.req.Op == "completions" {
+	if force || c.req.Op == "completions" {
 		if err := c.req.Expand(); err != nil {
 			return nil, err
 		}
@@ -147,6 +155,24 @@ func (c *Call) prepare(cand route.Candidate) (*canon.Request, error) {
 		c.g.opaque.restore(&req)
 	}
 	return &req, nil
+}
+
+// storedElsewhere refuses a request that builds on what only a service of the client's own format may have kept.
+func storedElsewhere(req *canon.Request) error {
+	s := &req.State
+	switch {
+	case s.PreviousResponse != "":
+		e := apierror.Invalid("previous_response_id", "the response %q is not stored here; send the whole conversation", s.PreviousResponse)
+		e.Code = "previous_response_not_found"
+		return e
+	case s.Item != "":
+		return apierror.Invalid("input", "the item %q is only named, and nothing is stored here; send the item itself", s.Item)
+	case s.Conversation != "":
+		return apierror.Invalid("conversation", "the conversation %q is kept by another service; send its items", s.Conversation)
+	case s.Prompt != "":
+		return apierror.Invalid("prompt", "the prompt %q is kept by another service; send its text", s.Prompt)
+	}
+	return nil
 }
 
 // account tries one account, and once more where the table says so. The lease goes back in every case.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"patchbay/backend/account"
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
@@ -61,59 +63,96 @@ func (c *Call) countUpstream(ctx context.Context) (int64, bool) {
 	return n, true
 }
 
-// Embed makes embeddings, by the same loop as answers: account after account, candidate after candidate.
+// Embed makes embeddings.
 func (g *Gateway) Embed(ctx context.Context, req *canon.Embed, caller Caller) (*canon.Embeddings, Route, error) {
 	c := g.Call(&canon.Request{Format: req.Format, Op: "embeddings", ModelAsked: req.ModelAsked}, caller)
 	c.end = g.record.Begin()
-	out, err := c.embed(ctx, req)
+	var out *canon.Embeddings
+	err := c.side(ctx, func(cand route.Candidate, up provider.Upstream) error {
+		embedder, ok := up.(provider.Embedder)
+		if !ok {
+			return &apierror.Error{Kind: apierror.ModelNotFound, Msg: cand.Provider + " has no embeddings; ask for a model of a provider that has", Provider: cand.Provider}
+		}
+		own := *req
+		own.Model = cand.Model
+		var err error
+		if out, err = embedder.Embed(ctx, &own); err == nil && out.Usage != nil {
+			c.usage.Merge(*out.Usage)
+		}
+		return err
+	})
 	c.finishRow(ctx, err)
 	return out, c.Route(), err
 }
 
-func (c *Call) embed(ctx context.Context, req *canon.Embed) (*canon.Embeddings, error) {
+// Compact has a conversation shortened by a service of the client's own format.
+func (g *Gateway) Compact(ctx context.Context, req *canon.Request, caller Caller) (jsontext.Value, Route, error) {
+	c := g.Call(req, caller)
+	c.end = g.record.Begin()
+	var out jsontext.Value
+	err := c.side(ctx, func(cand route.Candidate, up provider.Upstream) error {
+		compactor, ok := up.(provider.Compactor)
+		if !ok || cand.Wire != req.Format {
+			e := apierror.New(apierror.RouteNotFound, "%s cannot shorten a conversation; let the client do it", cand.Provider)
+			e.Provider = cand.Provider
+			return e
+		}
+		own, err := c.prepare(cand)
+		if err != nil {
+			return err
+		}
+		out, err = compactor.Compact(ctx, own)
+		return err
+	})
+	c.finishRow(ctx, err)
+	return out, c.Route(), err
+}
+
+// side does something that is no answer, by the same loop as answers: account after account, candidate after candidate.
+func (c *Call) side(ctx context.Context, do func(route.Candidate, provider.Upstream) error) error {
 	plan, err := c.g.plan.Plan(ctx, c.query())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.steps = plan.Steps
 	for _, cand := range plan.Candidates {
-		out, err := c.embedCandidate(ctx, cand, req)
+		err := c.sideCandidate(ctx, cand, do)
 		if err == nil {
-			return out, nil
+			return nil
 		}
 		if apierror.PolicyOf(apierror.KindOf(err)).NextProvider == apierror.Never {
-			return nil, err
+			return err
 		}
 	}
-	return nil, c.verdict()
+	return c.verdict()
 }
 
-func (c *Call) embedCandidate(ctx context.Context, cand route.Candidate, req *canon.Embed) (*canon.Embeddings, error) {
+func (c *Call) sideCandidate(ctx context.Context, cand route.Candidate, do func(route.Candidate, provider.Upstream) error) error {
 	skip := map[string]struct{}{}
 	var last error
 	for range c.g.limits(cand.Provider).Accounts {
-		lease, err := c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Skip: skip})
+		lease, err := c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Conversation: c.req.Conversation, Skip: skip})
 		if err != nil {
 			if last == nil {
 				c.fail(cand, nil, apierror.From(err))
 				last = err
 			}
-			return nil, last
+			return last
 		}
 		skip[lease.AccountID()] = struct{}{}
-		out, err := c.embedOnce(ctx, cand, lease, req)
+		err = c.sideOnce(ctx, cand, lease, do)
 		if err == nil {
-			return out, nil
+			return nil
 		}
 		last = err
 		if apierror.PolicyOf(apierror.KindOf(err)).NextAccount == apierror.Never {
-			return nil, err
+			return err
 		}
 	}
-	return nil, last
+	return last
 }
 
-func (c *Call) embedOnce(ctx context.Context, cand route.Candidate, lease *account.Lease, req *canon.Embed) (out *canon.Embeddings, err error) {
+func (c *Call) sideOnce(ctx context.Context, cand route.Candidate, lease *account.Lease, do func(route.Candidate, provider.Upstream) error) (err error) {
 	begun := time.Now()
 	defer func() {
 		if err != nil {
@@ -125,18 +164,9 @@ func (c *Call) embedOnce(ctx context.Context, cand route.Candidate, lease *accou
 	c.setRoute(func(r *Route) {
 		r.Provider, r.AccountID, r.Account, r.Model, r.Attempts = cand.Provider, lease.AccountID(), lease.Label(), cand.Model, r.Attempts+1
 	})
-	embedder, ok := lease.Upstream().(provider.Embedder)
-	if !ok {
-		return nil, &apierror.Error{Kind: apierror.ModelNotFound, Msg: cand.Provider + " has no embeddings; ask for a model of a provider that has", Provider: cand.Provider}
-	}
-	own := *req
-	own.Model = cand.Model
-	if out, err = embedder.Embed(ctx, &own); err != nil {
-		return nil, err
-	}
-	if out.Usage != nil {
-		c.usage.Merge(*out.Usage)
+	if err := do(cand, lease.Upstream()); err != nil {
+		return err
 	}
 	c.first = time.Now()
-	return out, nil
+	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"patchbay/backend/canon"
 	"patchbay/backend/secret"
 )
@@ -24,8 +26,8 @@ type Driver interface {
 
 // An Upstream answers calls with one account. It is safe for concurrent use.
 //
-// Upstreams may also implement TokenCounter, Embedder, Imager, Forwarder, Tester or QuotaReporter; who needs one asks by type
-// assertion.
+// Upstreams may also implement TokenCounter, Embedder, Imager, Compactor, Forwarder, Tester or QuotaReporter; who needs one asks
+// by type assertion.
 type Upstream interface {
 	// Stream sends req and yields the answer. It tries once: retrying, switching accounts and falling back are the
 	// gateway's work. Errors are *apierror.Error; a stream that ends before Finish is an error.
@@ -87,6 +89,12 @@ type Tested struct {
 	BaseURL string // another address of the service that works, to be used from now on; "" = the one at hand does
 	Models  int    // how many models the service lists; 0 = it lists none, which says nothing about the key
 	Note    string // what a person should know, "" = nothing
+}
+
+// Compactor has a conversation shortened by the service. The answer is the service's own: only clients of its wire format
+// can read it, and only the service can read what it holds.
+type Compactor interface {
+	Compact(ctx context.Context, req *canon.Request) (jsontext.Value, error)
 }
 
 // QuotaReporter tells how much is left without spending any of it.

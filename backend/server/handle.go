@@ -148,6 +148,37 @@ func (s *Server) count(w http.ResponseWriter, r *http.Request, c wire.Codec, op 
 	writeJSON(w, http.StatusOK, c.(wire.CountCodec).AppendCount(nil, n))
 }
 
+// compact has a conversation shortened by the service that answers it.
+func (s *Server) compact(w http.ResponseWriter, r *http.Request, c wire.Codec, op wire.Op) {
+	req, err := s.decode(w, r, c, op)
+	if err != nil {
+		s.fail(w, r, c, err)
+		return
+	}
+	s.inFlight.Add(1)
+	defer s.inFlight.Add(-1)
+	answer, route, err := s.o.Gateway.Compact(r.Context(), req, callerOf(r))
+	routeHeaders(w.Header(), route)
+	if err != nil {
+		s.fail(w, r, c, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, c.(wire.CompactCodec).AppendCompact(nil, req, answer))
+}
+
+// upgrade refuses a WebSocket, so that the client goes on by POST at once: Codex CLI 0.169.0 tries one first, and hangs at
+// one that is half accepted.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, c wire.Codec) {
+	if r.Header.Get("Upgrade") == "" {
+		s.unmatched(w, r, r.URL.Path)
+		return
+	}
+	_, _, body := c.Error(apierror.New(apierror.RouteNotFound, "Patchbay does not speak WebSocket; send the request by POST"), callerOf(r).RequestID)
+	w.Header().Set("Connection", "Upgrade")
+	w.Header().Set("Upgrade", "HTTP/1.1") // a 426 must name what would do (RFC 9110)
+	writeJSON(w, http.StatusUpgradeRequired, body)
+}
+
 func (s *Server) embed(w http.ResponseWriter, r *http.Request, c wire.Codec, op wire.Op) {
 	body, err := s.body(w, r)
 	if err != nil {

@@ -172,6 +172,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c wire.Codec, rt 
 		s.count(w, r, c, rt.Op)
 	case wire.ClassEmbed:
 		s.embed(w, r, c, rt.Op)
+	case wire.ClassCompact:
+		s.compact(w, r, c, rt.Op)
+	case wire.ClassUpgrade:
+		s.upgrade(w, r, c)
 	case wire.ClassModels:
 		s.models(w, r, c)
 	case wire.ClassModel:

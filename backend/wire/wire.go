@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 )
@@ -57,6 +59,12 @@ type CountCodec interface {
 type EmbedCodec interface {
 	DecodeEmbed(op Op, r *http.Request, body []byte) (*canon.Embed, error)
 	AppendEmbed(dst []byte, req *canon.Embed, resp *canon.Embeddings) ([]byte, error)
+}
+
+// A CompactCodec is a Codec whose clients have conversations shortened by the service. What comes back is opaque: only an
+// upstream of the same format that has the endpoint can serve it.
+type CompactCodec interface {
+	AppendCompact(dst []byte, req *canon.Request, answer jsontext.Value) []byte
 }
 
 // A Splitter is a Codec with requests that become several calls: legacy completions with an array of prompts. Split
@@ -141,6 +149,8 @@ const (
 	ClassEmbed
 	ClassModels
 	ClassModel
+	ClassCompact     // a conversation to be shortened by the upstream; the codec is a CompactCodec
+	ClassUpgrade     // where clients try a WebSocket first: 426, so that they go on by POST
 	ClassUnsupported // known, and answered with 404 in the format's own shape
 	_                // ClassByRequest, see Router
 	ClassLookup

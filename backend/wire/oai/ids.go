@@ -65,3 +65,6 @@ func AtMost64(id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return hex.EncodeToString(sum[:])
 }
+
+// FitCallID returns an id of a call that OpenAI takes: itself, or a hash of a longer one.
+func FitCallID(id string) string { return fitID(id, false) }

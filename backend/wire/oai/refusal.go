@@ -17,7 +17,8 @@ type refusal struct {
 	status              int
 	msg, typ, code      string
 	param               string
-	moderated           bool // OpenRouter: metadata.reasons
+	moderated           bool          // OpenRouter: metadata.reasons
+	resets              time.Duration // Codex's service: until the window ends
 	header              http.Header
 	body                []byte
 	lowMsg, lowCodeType string
@@ -50,7 +51,7 @@ func InsideError(body []byte) *apierror.Error {
 	if r.status == 0 {
 		r.status = typeStatus(r.typ + " " + r.code)
 	}
-	if r.status == 500 && strings.Contains(strings.ToLower(r.msg), "overloaded") { // OpenAI says it in words alone
+	if low := strings.ToLower(r.msg); r.status >= 500 && (strings.Contains(low, "overloaded") || strings.Contains(low, "at capacity")) { // OpenAI says it in words alone
 		r.status = 503
 	}
 	return r.error()
@@ -130,6 +131,12 @@ func (r *refusal) read(body []byte, depth int) {
 			r.readCode(string(c.Name), c.Value)
 		case "param":
 			r.param = Text(c.Value)
+		case "resets_in_seconds":
+			r.resets = bounded(float64(max(Number(c.Value), 0)) * float64(time.Second))
+		case "resets_at":
+			if n := Number(c.Value); n > 0 && r.resets == 0 {
+				r.resets = min(max(time.Until(time.Unix(n, 0)), 0), maxWait)
+			}
 		case "base_resp":
 			r.read(c.Value, depth+1)
 		case "metadata":
@@ -201,8 +208,9 @@ func typeStatus(s string) int {
 		word   string
 		status int
 	}{
-		{"insufficient_quota", 429}, {"rate_limit", 429}, {"overloaded", 503}, {"authentication", 401}, {"invalid_api_key", 401},
-		{"permission", 403}, {"not_found", 404}, {"invalid_request", 400}, {"context_length", 400}, {"content_filter", 400}, {"timeout", 504},
+		{"insufficient_quota", 429}, {"usage_limit_reached", 429}, {"rate_limit", 429}, {"overloaded", 503}, {"slow_down", 503}, {"at_capacity", 503}, {"authentication", 401}, {"invalid_api_key", 401},
+		{"permission", 403}, {"not_found", 404}, {"invalid_request", 400}, {"context_length", 400}, {"content_filter", 400},
+		{"invalid_prompt", 400}, {"invalid_encrypted_content", 400}, {"previous_response_not_found", 400}, {"unsupported_", 400}, {"timeout", 504},
 	} {
 		if strings.Contains(s, t.word) {
 			return t.status
@@ -219,7 +227,9 @@ func (r *refusal) error() *apierror.Error {
 	}
 	e := apierror.New(r.kind(), "%s", r.shown())
 	e.Upstream = apierror.Upstream{Status: r.status, Code: r.code, Body: safeText(string(r.body[:min(len(r.body), 4<<10)]))}
-	e.RetryAfter = retryAfter(r.header, r.msg)
+	if e.RetryAfter = retryAfter(r.header, r.msg); r.resets > 0 {
+		e.RetryAfter = r.resets
+	}
 	switch e.Kind {
 	case apierror.ContextTooLong:
 		e.PromptTokens, e.MaxTokens = contextNumbers(r.msg)
@@ -233,7 +243,10 @@ func (r *refusal) error() *apierror.Error {
 		if e.Param == "" {
 			e.Param = namedParam(r.msg)
 		}
-		e.BadSignature = badSignature.MatchString(r.msg)
+		e.BadSignature = r.code == "invalid_encrypted_content" || badSignature.MatchString(r.msg)
+		if r.code == "previous_response_not_found" {
+			e.Code = r.code
+		}
 	case apierror.NoCredit:
 		e.Scope, e.RetryAfter = "*", time.Hour
 	case apierror.AuthExpired, apierror.AccountBlocked, apierror.ModelNotFound:
@@ -279,6 +292,8 @@ func (r *refusal) kind() apierror.Kind {
 		return apierror.NoCredit
 	case r.status == 403:
 		return apierror.AccountBlocked
+	case r.coded("previous_response_not_found"):
+		return apierror.InvalidRequest
 	case r.status == 404, r.coded("model_not_found"), r.status == 400 && r.unknownModel():
 		return apierror.ModelNotFound
 	case r.status == 413 && r.coded("rate_limit", "tokens"): // Groq: more tokens than a minute allows
@@ -321,7 +336,7 @@ func (r *refusal) limited() apierror.Kind {
 		return apierror.NoCredit
 	case r.coded("engine_overloaded"), r.code == "1305":
 		return apierror.Overloaded
-	case r.code == "1304", r.code == "1308", r.has("per day", "daily", "(rpd)", "(tpd)", "weekly", "monthly"):
+	case r.coded("usage_limit_reached"), r.code == "1304", r.code == "1308", r.has("per day", "daily", "(rpd)", "(tpd)", "weekly", "monthly"):
 		return apierror.QuotaExhausted
 	default:
 		return apierror.RateLimited
