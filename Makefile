@@ -32,7 +32,7 @@ build: ## build bin/patchbay
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) .
 
 .PHONY: test
-test: check race e2e ## everything that must be green
+test: check race e2e keyring ## everything that must be green
 
 .PHONY: check
 check: ## fast: format, vet, static analysis, imports
@@ -53,6 +53,10 @@ race: ## all Go tests with the race detector; prints the statement coverage of b
 .PHONY: e2e
 e2e: build $(JS)/node_modules/.ready ## official SDKs and whole-program scripts, each through Patchbay to each upstream
 	PATCHBAY_E2E=1 $(GO) test -count=1 -v -run '^TestSDKMatrix' ./backend/internal/e2e
+
+.PHONY: keyring
+keyring: ## the vault against a real gnome-keyring in a session of its own (Linux)
+	./build/ci/keyring.sh
 
 .PHONY: e2e-clients
 e2e-clients: build $(CLIENTS)/node_modules/.ready ## real client programs, installed from npm and pinned

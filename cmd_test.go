@@ -38,7 +38,11 @@ type bench struct {
 	started  startOptions
 }
 
-func newBench() *bench { return &bench{svc: apitest.New()} }
+func newBench() *bench {
+	b := &bench{svc: apitest.New()}
+	b.svc.VaultView = api.VaultView{State: "ok", Source: "file", Where: "the key file k", Secrets: 2}
+	return b
+}
 
 func (b *bench) run(t *testing.T, args ...string) result {
 	t.Helper()
@@ -445,7 +449,7 @@ func TestJSONIsEverywhere(t *testing.T) {
 	for _, args := range [][]string{
 		{"keys", "add", "app"}, {"keys"}, {"keys", "revoke", "app"}, {"accounts", "add", "openai", "--name", "n"}, {"accounts"}, {"accounts", "disable", "n"},
 		{"accounts", "enable", "n"}, {"accounts", "clear", "n"}, {"accounts", "set", "n", "--priority", "1"}, {"accounts", "remove", "n"}, {"accounts"},
-		{"providers"}, {"providers", "default"}, {"providers", "default", "openai"}, {"models"}, {"usage"}, {"logs"}, {"doctor"}, {"version"}, {"demo", "--scenarios"},
+		{"providers"}, {"providers", "default"}, {"providers", "default", "openai"}, {"models"}, {"usage"}, {"logs"}, {"doctor"}, {"vault"}, {"vault", "move", "--to", "os"}, {"vault", "unlock"}, {"vault", "renew"}, {"version"}, {"demo", "--scenarios"},
 	} {
 		r := b.run(t, append(args, "--json")...)
 		var v any

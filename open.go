@@ -31,7 +31,7 @@ type startOptions struct {
 
 // startProgram opens the program. Only one may be open at a time: the error is backend.ErrRunning.
 func startProgram(ctx context.Context, o startOptions) (program, error) {
-	return backend.Open(ctx, backend.Options{Paths: o.paths, Flags: o.flags, Version: versionText(), Stderr: o.log, Ready: o.ready})
+	return backend.Open(ctx, backend.Options{Paths: o.paths, Flags: o.flags, Version: versionText(), Stderr: o.log, Ready: o.ready, Ring: secret.SystemRing()})
 }
 
 // paths are where the files are, with --config taken in.

@@ -49,6 +49,7 @@ type Options struct {
 	Stderr  io.Writer         // log lines for people; nil = none
 	Ready   func(base string) // called once it listens; may be nil
 	Grace   time.Duration     // how long streams may go on when Run ends; 0 = DefaultGrace
+	Ring    secret.Ring       // the keychain; nil = none, as in tests
 }
 
 // Backend is the whole program but for its user interfaces. Open makes it, Run serves, Close ends it.
@@ -71,6 +72,7 @@ type Backend struct {
 	started  time.Time
 	dbNote   string        // what the store said about a file it could not read
 	moved    chan struct{} // the setting server.listen may have changed
+	look     chan struct{} // the vault may have changed
 	offers   atomic.Pointer[[]offered]
 	presets  atomic.Pointer[preset.Set]
 
@@ -88,7 +90,7 @@ func Open(ctx context.Context, o Options) (b *Backend, err error) {
 	if o.Grace <= 0 {
 		o.Grace = DefaultGrace
 	}
-	b = &Backend{o: o, bus: &events.Bus{}, token: NewToken(), started: time.Now(), moved: make(chan struct{}, 1)}
+	b = &Backend{o: o, bus: &events.Bus{}, token: NewToken(), started: time.Now(), moved: make(chan struct{}, 1), look: make(chan struct{}, 1)}
 	opening := b // a failure returns nil, but what is open must be closed
 	defer func() {
 		if err != nil {
@@ -232,7 +234,11 @@ func (b *Backend) openStore(ctx context.Context) (err error) {
 	if b.dbNote != "" {
 		b.log.Logger().Error("The database could not be read", "note", b.dbNote)
 	}
-	b.vault = secret.NewVault(b.db, secret.PickSource(b.getenv, b.o.Paths.Data))
+	places, err := secret.Places(b.getenv, b.o.Paths.Data, b.o.Ring)
+	if err != nil {
+		return err
+	}
+	b.vault = secret.NewVault(b.db, places...)
 	b.keys, err = clientkey.Open(ctx, b.db)
 	return err
 }
@@ -390,6 +396,7 @@ func (b *Backend) Run(ctx context.Context) error {
 	jobs, jctx := errgroup.WithContext(ctx)
 	jobs.Go(func() error { return b.settings.Run(jctx) })
 	jobs.Go(func() error { return b.watchLists(jctx) })
+	jobs.Go(func() error { return b.watchVault(jctx) })
 	jobs.Go(func() error { return b.serve(jctx) })
 	if b.o.Ready != nil {
 		b.o.Ready(b.Base())

@@ -217,6 +217,12 @@ func (b *Backend) health() server.Health {
 	case len(h.Reasons) > 0:
 		h.Status = server.HealthDegraded
 	}
+	if why := b.vaultReason(); why != "" {
+		h.Reasons = append(h.Reasons, why)
+		if h.Status == server.HealthOK {
+			h.Status = server.HealthDegraded
+		}
+	}
 	if p := b.settings.Problem(); p != nil {
 		h.Reasons = append(h.Reasons, "the settings file cannot be read; the last good settings are in force")
 		if h.Status == server.HealthOK {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -148,14 +147,7 @@ func (b *Backend) Doctor(ctx context.Context) ([]api.Finding, error) {
 	if p := b.settings.Problem(); p != nil {
 		f.ConfigProblems = append(f.ConfigProblems, p.Err.Error())
 	}
-	v := b.vault.Status(ctx)
-	f.Vault = doctor.Vault{State: string(v.State), Source: v.Source}
-	if v.Source == doctor.VaultFile {
-		f.Vault.Path = filepath.Join(b.o.Paths.Data, "vault.key")
-	}
-	if v.State != secret.OK {
-		f.Vault.Err = errors.New(v.Note)
-	}
+	f.Vault = b.vaultFacts(ctx)
 	for _, k := range *b.offers.Load() {
 		f.Providers = append(f.Providers, doctor.Provider{ID: k.info.ID, BaseURL: k.baseURL(), Enabled: k.enabled})
 	}

@@ -86,7 +86,11 @@ func (p *Pools) Add(ctx context.Context, a Account, c provider.Credential) (Stat
 		return Status{}, err
 	}
 	row.State, row.Notes = string(Ready), map[string]string{}
-	if err := p.save(ctx, row, &s); err != nil {
+	login := &s
+	if reflect.DeepEqual(s, sealed{}) {
+		login = nil // an account without any secret needs no vault
+	}
+	if err := p.save(ctx, row, login); err != nil {
 		return Status{}, err
 	}
 	p.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"patchbay/backend/apierror"
@@ -63,6 +64,32 @@ func (p *Pools) upstream(ctx context.Context, e *entry, gen int) (provider.Upstr
 	return up, nil
 }
 
+// lostLogin is the reason of an account whose sealed login does not open with the vault's key.
+const lostLogin = "its saved login cannot be opened any more: enter its key or sign in again"
+
+// CheckLogins takes note of a vault whose key was lost or came back: accounts whose logins do not open need a person, and
+// those that needed one for that reason alone are ready again. It changes nothing while the vault is locked.
+func (p *Pools) CheckLogins(ctx context.Context) {
+	p.mu.Lock()
+	ids := slices.Collect(maps.Keys(p.entries))
+	p.mu.Unlock()
+	for _, id := range ids {
+		_, err := p.unseal(ctx, id)
+		p.mu.Lock()
+		if e := p.entries[id]; e != nil {
+			switch was := e.state == NeedsLogin && e.reason == lostLogin; {
+			case errors.Is(err, secret.ErrLost) && e.state == Ready:
+				e.setState(NeedsLogin, lostLogin)
+				p.changed(id)
+			case was && err == nil:
+				e.setState(Ready, "")
+				p.changed(id)
+			}
+		}
+		p.mu.Unlock()
+	}
+}
+
 // login unseals the account's login. One that is gone asks for a person; a locked vault is nobody's fault.
 func (p *Pools) login(ctx context.Context, id string, info provider.Info) (sealed, error) {
 	s, err := p.unseal(ctx, id)
@@ -74,7 +101,7 @@ func (p *Pools) login(ctx context.Context, id string, info provider.Info) (seale
 	case errors.Is(err, secret.ErrNotFound):
 		return sealed{}, &failure{NeedsLogin, "has no saved login: enter its key or sign in"}
 	case errors.Is(err, secret.ErrLost):
-		return sealed{}, &failure{NeedsLogin, "its saved login cannot be opened any more: enter its key or sign in again"}
+		return sealed{}, &failure{NeedsLogin, lostLogin}
 	case errors.Is(err, secret.ErrLocked):
 		e := apierror.New(apierror.NoAccount, "the vault with the logins is locked: unlock it and try again")
 		e.Err = err

@@ -54,6 +54,8 @@ type Service interface {
 	Requests(ctx context.Context, q RequestQuery) ([]RequestView, error)
 	Usage(ctx context.Context, q UsageQuery) (UsageView, error)
 	Doctor(ctx context.Context) ([]Finding, error)
+
+	VaultService
 }
 
 // Finding is one thing the doctor looked at.

@@ -66,6 +66,7 @@ func full() *apitest.Service {
 	f.UsageRows = []api.UsageRow{{Provider: "openai", Requests: 2, Errors: 1, Tokens: api.Tokens{1, 2, 3, 4, 5}}, {Provider: "kiro", Requests: 3}}
 	f.Findings = []api.Finding{{ID: "x", Level: doctor.Warn, Title: "t", Detail: "d", Fix: "f"}}
 	f.Default = "kiro"
+	f.VaultView = api.VaultView{State: "locked", Source: "os", Where: "w", Note: "n", Fix: "f", Secrets: 3, OtherKey: 1, Places: []api.VaultPlace{{Name: "os", Usable: true}, {Name: "file", Note: "n"}}}
 	return f
 }
 
@@ -84,6 +85,7 @@ func TestReadsAreTheSameOverHTTP(t *testing.T) {
 	same(must(f.Presets(ctx))(t))(c.Presets(ctx))
 	same(must(f.TestAccount(ctx, "a/1"))(t))(c.TestAccount(ctx, "a/1"))
 	same(must(f.Doctor(ctx))(t))(c.Doctor(ctx))
+	same(must(f.Vault(ctx))(t))(c.Vault(ctx))
 
 	rq := api.RequestQuery{Provider: "p", Account: "a", Model: "m", Key: "k", Kind: "timeout", Failed: true, Since: apitest.Moment, Until: apitest.Moment.Add(time.Nanosecond), Before: "r9", Limit: 7}
 	same(must(f.Requests(ctx, rq))(t))(c.Requests(ctx, rq))
@@ -159,6 +161,21 @@ func TestChangesArriveWhole(t *testing.T) {
 		t.Error(err)
 	}
 	if err := c.SetDefaultProvider(ctx, ""); err != nil || f.Default != "" {
+		t.Error(err)
+	}
+
+	f.VaultView = api.VaultView{State: "locked", Source: "os", Secrets: 2}
+	if v, err := c.UnlockVault(ctx); err != nil || v.State != "ok" {
+		t.Error(v, err)
+	}
+	if m, err := c.MoveVault(ctx, "file"); err != nil || m != (api.VaultMoved{From: "os", To: "file", Sealed: 2}) {
+		t.Error(m, err)
+	}
+	f.VaultView.State = "lost"
+	if v, err := c.RenewVault(ctx); err != nil || v.State != "ok" {
+		t.Error(v, err)
+	}
+	if _, err := c.MoveVault(ctx, ""); apierror.From(err).Param != "to" {
 		t.Error(err)
 	}
 }
@@ -357,6 +374,7 @@ func TestEveryCallReportsFailure(t *testing.T) {
 		"providers": second(c.Providers(ctx)), "add provider": second(c.AddProvider(ctx, api.NewProvider{ID: "x", Kind: "x", BaseURL: "x"})),
 		"default": second(c.DefaultProvider(ctx)), "set default": c.SetDefaultProvider(ctx, "x"), "models": second(c.Models(ctx, "")),
 		"requests": second(c.Requests(ctx, api.RequestQuery{})), "usage": second(c.Usage(ctx, api.UsageQuery{})), "doctor": second(c.Doctor(ctx)),
+		"vault": second(c.Vault(ctx)), "unlock": second(c.UnlockVault(ctx)), "move": second(c.MoveVault(ctx, "os")), "renew": second(c.RenewVault(ctx)),
 	} {
 		if err == nil || apierror.From(err).Msg != "broken" {
 			t.Errorf("%s: %v", name, err)

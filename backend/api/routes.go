@@ -55,6 +55,13 @@ var endpoints = []endpoint{
 	// ?since ?until (RFC 3339)
 	{pattern: "GET /api/usage", call: getUsage},
 	{pattern: "GET /api/doctor", call: getDoctor},
+
+	{pattern: "GET /api/vault", call: getVault},
+	// asks the keychain again, which may bring up its prompt
+	{pattern: "POST /api/vault/unlock", call: unlockVault},
+	// to: env, os or file
+	{pattern: "POST /api/vault/move", call: moveVault},
+	{pattern: "POST /api/vault/renew", call: renewVault},
 }
 
 func list[T any](rows []T, err error) (any, error) {

@@ -83,36 +83,46 @@ func database(f Facts, _ System) []Finding {
 
 // vault says whether secrets can be read and how well their key is kept.
 func vault(f Facts, _ System) []Finding {
-	v := f.Vault
-	switch v.State {
-	case "":
+	if f.Vault.State == "" {
 		return nil
-	case VaultLocked:
-		return []Finding{{
-			ID: "vault", Level: Problem, Title: "The secrets are locked", Detail: reason("The key is in "+sourceName(v)+", which cannot be opened now.", v.Err),
-			Fix: "Unlock the keychain of this computer; Patchbay tries again by itself. What needs no secret goes on working.",
-		}}
-	case VaultLost:
-		return []Finding{{
-			ID: "vault", Level: Problem, Title: "The key that opens the secrets is missing or wrong",
-			Detail: reason("It should be in "+sourceName(v)+". The sealed secrets are kept.", v.Err),
-			Fix:    "Bring the old key back, or enter the keys of your accounts again.",
-		}}
 	}
-	switch v.Source {
-	case VaultFile:
-		return []Finding{{
-			ID: "vault", Level: Warn, Title: "The secrets are protected by a key file only", Detail: v.Path,
-			Fix: "Whoever can read this file and the database can read the secrets: it is weaker than the keychain of the operating system. " +
-				"Keep it out of backups and shared folders, or hand the key in by PATCHBAY_VAULT_KEY.",
-		}}
-	case VaultMemory:
-		return []Finding{{ID: "vault", Level: Warn, Title: "The secrets are in memory only", Detail: "They are gone when Patchbay ends."}}
-	}
-	return []Finding{{ID: "vault", Level: OK, Title: "The secrets are open", Detail: "Their key comes from " + sourceName(v) + "."}}
+	return []Finding{VaultFinding(f.Vault)}
 }
 
-func sourceName(v Vault) string {
+// VaultFinding says how a vault stands and how to mend it.
+func VaultFinding(v Vault) Finding {
+	out := Finding{ID: "vault", Level: Problem}
+	switch v.State {
+	case VaultLocked:
+		out.Title, out.Detail = "The secrets are locked", reason("The key is in "+VaultSource(v)+", which cannot be opened now.", v.Err)
+		out.Fix = map[string]string{
+			VaultKeychain: "Unlock the keychain of this computer, for example by `patchbay vault unlock`; Patchbay also looks by itself. ",
+			VaultEnv:      "Start Patchbay with PATCHBAY_VAULT_KEY set to the key. ",
+			VaultFile:     "Mend what the line above says. ",
+		}[v.Source] + "What needs no secret goes on working."
+		return out
+	case VaultLost:
+		out.Title = "The key that opens the secrets is missing or wrong"
+		out.Detail = reason("It should be in "+VaultSource(v)+". The sealed secrets are kept.", v.Err)
+		out.Fix = "Bring the old key back. If it is gone for good: `patchbay vault renew` begins with a new key, then enter the keys of your accounts again, or `patchbay import` an export."
+		return out
+	}
+	out.Level = Warn
+	switch v.Source {
+	case VaultFile:
+		out.Title, out.Detail = "The secrets are protected by a key file only", v.Path
+		out.Fix = "Whoever can read this file and the database can read the secrets: it is weaker than the keychain of the operating system. " +
+			"Where there is one, `patchbay vault move --to os` changes to it. Else keep the file out of backups and shared folders, or hand the key in by PATCHBAY_VAULT_KEY."
+	case VaultMemory:
+		out.Title, out.Detail = "The secrets are in memory only", "They are gone when Patchbay ends."
+	default:
+		out.Level, out.Title, out.Detail = OK, "The secrets are open", "Their key comes from "+VaultSource(v)+"."
+	}
+	return out
+}
+
+// VaultSource names the place of the key.
+func VaultSource(v Vault) string {
 	switch v.Source {
 	case VaultKeychain:
 		return "the keychain of the operating system"
@@ -120,8 +130,10 @@ func sourceName(v Vault) string {
 		return "the key file " + v.Path
 	case VaultEnv:
 		return "the environment variable PATCHBAY_VAULT_KEY"
+	case VaultMemory:
+		return "memory"
 	}
-	return "memory"
+	return "a place that is not chosen yet"
 }
 
 func reason(text string, err error) string {

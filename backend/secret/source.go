@@ -2,39 +2,89 @@ package secret
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 )
 
-// PickSource returns where the key of the vault beside a database is kept: the environment if PATCHBAY_VAULT_KEY is set,
-// else the file vault.key in dir, the folder of the database. getenv is os.Getenv.
-func PickSource(getenv func(string) string, dir string) KeySource {
-	if text := getenv("PATCHBAY_VAULT_KEY"); text != "" {
-		return EnvKey{Text: New(text)}
-	}
-	return FileKey{Path: filepath.Join(dir, "vault.key")}
+// Names of the key sources.
+const (
+	SourceEnv  = "env"
+	SourceOS   = "os"
+	SourceFile = "file"
+)
+
+// A KeySource is a place where the key of a vault may be kept. Its errors wrap ErrLocked (there is a key, but not now),
+// ErrLost (there is none, or another one) or ErrUnusable, and never hold a key. It is safe for concurrent use and answers
+// within seconds, whatever the place does.
+type KeySource interface {
+	// Name is SourceEnv, SourceOS or SourceFile.
+	Name() string
+	// Note says in a sentence how well the key is kept; "" = well.
+	Note() string
+	// Usable returns nil if a vault may keep its key here. ErrUnusable says why not; ErrLocked that the answer must be
+	// waited for.
+	Usable(ctx context.Context) error
+	// Load returns the key with that id.
+	Load(ctx context.Context, id string) ([]byte, error)
+	// Keep keeps a key and returns it, or the one that is there already if the place holds only one. What it returned can
+	// be loaded from then on, also after a power cut.
+	Keep(ctx context.Context, key []byte) ([]byte, error)
+	// Drop removes the key with that id. One that is not there is no error.
+	Drop(ctx context.Context, id string) error
 }
 
-// EnvKey is a key given by the environment variable PATCHBAY_VAULT_KEY: base64 or hex of 32 bytes.
+// ErrUnusable reports a place that cannot keep a key.
+var ErrUnusable = errors.New("no key can be kept there")
+
+// Places returns where the key of the vault beside a database may be kept, the first choice first: the environment, the
+// keychain, the file vault.key in dir, the folder of the database. getenv is os.Getenv; ring is the keychain, nil = none.
+//
+// PATCHBAY_KEYRING forces: "os" wants the keychain and nothing weaker for a new vault, "file" and "off" leave it alone.
+func Places(getenv func(string) string, dir string, ring Ring) ([]KeySource, error) {
+	env, file := EnvKey{Text: New(getenv("PATCHBAY_VAULT_KEY"))}, FileKey{Path: filepath.Join(dir, "vault.key")}
+	osKey := &OSKey{Ring: ring}
+	switch mode := getenv("PATCHBAY_KEYRING"); mode {
+	case "":
+	case "os":
+		osKey.Required = true
+	case "file", "off":
+		osKey.Ring, osKey.Barred = nil, "PATCHBAY_KEYRING="+mode
+	default:
+		return nil, fmt.Errorf("the variable PATCHBAY_KEYRING must be os, file or off, not %q", mode)
+	}
+	return []KeySource{env, osKey, file}, nil
+}
+
+// EnvKey is a key given by the environment variable PATCHBAY_VAULT_KEY: base64 or hex of 32 bytes. Without text it stands
+// for the variable that is not set.
 type EnvKey struct{ Text Value }
 
 var _ KeySource = EnvKey{}
 
-// Name returns "env".
-func (EnvKey) Name() string { return "env" }
+// Name returns SourceEnv.
+func (EnvKey) Name() string { return SourceEnv }
 
 // Note returns nothing: who gives the key keeps it.
 func (EnvKey) Note() string { return "" }
 
-// Key decodes the text.
-func (k EnvKey) Key(context.Context, bool) ([]byte, error) {
+// Usable reports whether the variable is set.
+func (k EnvKey) Usable(context.Context) error {
+	if k.Text.Empty() {
+		return fmt.Errorf("%w: the variable PATCHBAY_VAULT_KEY is not set; give it for example the output of: openssl rand -base64 32", ErrUnusable)
+	}
+	_, err := k.decode()
+	return err
+}
+
+func (k EnvKey) decode() ([]byte, error) {
+	if k.Text.Empty() {
+		return nil, fmt.Errorf("%w: the secrets are sealed under the key of the variable PATCHBAY_VAULT_KEY, which is not set", ErrLocked)
+	}
 	key, ok := decodeKey(k.Text.Reveal())
 	if !ok {
 		return nil, fmt.Errorf("%w: PATCHBAY_VAULT_KEY must be %d bytes in base64 or hex, for example from: openssl rand -base64 32", ErrLocked, KeySize)
@@ -42,99 +92,28 @@ func (k EnvKey) Key(context.Context, bool) ([]byte, error) {
 	return key, nil
 }
 
-// FileKey is a key in a file that only its owner can read. Whoever can read the folder's backup has key and rows: it
-// protects less than a keychain, and Note says so.
-type FileKey struct{ Path string }
-
-var _ KeySource = FileKey{}
-
-// Name returns "file".
-func (FileKey) Name() string { return "file" }
-
-// Note says that a file is less than a keychain.
-func (k FileKey) Note() string {
-	return "Logins and keys are protected by a file only (" + k.Path + "): who can read your files can read them."
+// Load decodes the text.
+func (k EnvKey) Load(_ context.Context, id string) ([]byte, error) {
+	key, err := k.decode()
+	if err == nil && keyID(key) != id {
+		return nil, fmt.Errorf("%w: the secrets were sealed under another key than the one in PATCHBAY_VAULT_KEY", ErrLost)
+	}
+	return key, err
 }
 
-// Key reads the file, or makes it.
-func (k FileKey) Key(_ context.Context, create bool) ([]byte, error) {
-	key, err := k.read()
-	if !errors.Is(err, os.ErrNotExist) {
-		return key, err
-	}
-	if !create {
-		return nil, fmt.Errorf("%w: the key file %s is gone; put it back, or enter the secrets again", ErrLost, k.Path)
-	}
-	if err := k.make(); err != nil {
-		return nil, fmt.Errorf("%w: making the key file: %w", ErrLocked, err)
-	}
-	return k.read()
+// Keep returns the key of the variable: no other can be put there.
+func (k EnvKey) Keep(context.Context, []byte) ([]byte, error) { return k.decode() }
+
+// Drop does nothing: who set the variable takes it away.
+func (EnvKey) Drop(context.Context, string) error { return nil }
+
+// keyID names a key without telling it: the first four bytes of its SHA-256.
+func keyID(key []byte) string {
+	sum := sha256.Sum256(key)
+	return hex.EncodeToString(sum[:4])
 }
 
-func (k FileKey) read() ([]byte, error) {
-	st, err := os.Stat(k.Path)
-	if err != nil {
-		return nil, k.wrap(err)
-	}
-	if runtime.GOOS != "windows" && st.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%w: others can read the key file %s; run: chmod 600 %[2]s", ErrLocked, k.Path)
-	}
-	text, err := os.ReadFile(k.Path)
-	if err != nil {
-		return nil, k.wrap(err)
-	}
-	key, ok := decodeKey(string(text))
-	if !ok {
-		return nil, fmt.Errorf("%w: the key file %s holds no key", ErrLost, k.Path)
-	}
-	return key, nil
-}
-
-// wrap leaves a missing file recognizable; anything else is a key that cannot be read now.
-func (k FileKey) wrap(err error) error {
-	if errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return fmt.Errorf("%w: reading the key file: %w", ErrLocked, err)
-}
-
-// make writes a new key whole or not at all, and never over one that appeared meanwhile.
-func (k FileKey) make() error {
-	dir := filepath.Dir(k.Path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	key := make([]byte, KeySize)
-	rand.Read(key) // never fails since Go 1.24
-	tmp, err := os.CreateTemp(dir, ".vault-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.WriteString(base64.StdEncoding.EncodeToString(key) + "\n")
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(tmp.Name(), k.Path); err == nil || errors.Is(err, os.ErrExist) {
-		return syncDir(dir)
-	}
-	if err := os.Rename(tmp.Name(), k.Path); err != nil { // a file system without links
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes a new name survive a power cut: rows sealed under a key that is gone would be lost.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // it cannot open folders for that
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+func encodeKey(key []byte) string { return base64.StdEncoding.EncodeToString(key) }
 
 func decodeKey(text string) ([]byte, bool) {
 	text = strings.TrimSpace(text)

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,37 +18,6 @@ import (
 	"patchbay/backend/secret"
 	"patchbay/backend/secret/secrettest"
 )
-
-// rows keeps sealed rows in memory, where a test can look at them and change them.
-type rows struct {
-	mu  sync.Mutex // guards m
-	m   map[secret.Ref]secret.Row
-	err error
-}
-
-func (r *rows) ReadSecret(_ context.Context, ref secret.Ref) (secret.Row, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	row, ok := r.m[ref]
-	if !ok {
-		return row, errors.Join(r.err, secret.ErrNotFound)
-	}
-	return row, r.err
-}
-
-func (r *rows) WriteSecret(_ context.Context, ref secret.Ref, row *secret.Row) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.m == nil {
-		r.m = map[secret.Ref]secret.Row{}
-	}
-	if row == nil {
-		delete(r.m, ref)
-		return r.err
-	}
-	r.m[ref] = *row
-	return r.err
-}
 
 var key = []byte("0123456789abcdef0123456789ABCDEF")
 
@@ -165,11 +133,11 @@ func TestKeyFileThatOthersCanReadIsRefused(t *testing.T) {
 func TestKeyFileWithoutAKeyIsNotOverwritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vault.key")
 	check(t, os.WriteFile(path, []byte("half a ke"), 0o600))
-	_, err := secret.FileKey{Path: path}.Key(t.Context(), true)
+	_, err := secret.FileKey{Path: path}.Keep(t.Context(), key)
 	if !errors.Is(err, secret.ErrLost) {
 		t.Error(err)
 	}
-	_, err = secret.FileKey{Path: filepath.Join(path, "x")}.Key(t.Context(), true) // a file where the folder should be
+	_, err = secret.FileKey{Path: filepath.Join(path, "x")}.Keep(t.Context(), key) // a file where the folder should be
 	if !errors.Is(err, secret.ErrLocked) {
 		t.Error(err)
 	}
@@ -178,41 +146,71 @@ func TestKeyFileWithoutAKeyIsNotOverwritten(t *testing.T) {
 func TestKeyTextForms(t *testing.T) {
 	odd := []byte(strings.Repeat("\xfb\xff", 16)) // base64 of it has + and /
 	for _, text := range []string{hex.EncodeToString(odd), base64.StdEncoding.EncodeToString(odd), base64.RawURLEncoding.EncodeToString(odd) + "\n"} {
-		got, err := secret.EnvKey{Text: secret.New(text)}.Key(t.Context(), false)
+		got, err := secret.EnvKey{Text: secret.New(text)}.Keep(t.Context(), nil)
 		check(t, err)
 		diff(t, odd, got)
 	}
 	for _, text := range []string{"", "short", hex.EncodeToString(odd[:31]), strings.Repeat("!", 43)} {
-		_, err := secret.EnvKey{Text: secret.New(text)}.Key(t.Context(), true)
+		_, err := secret.EnvKey{Text: secret.New(text)}.Keep(t.Context(), nil)
 		if !errors.Is(err, secret.ErrLocked) || (text != "" && strings.Contains(err.Error(), text)) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
 }
 
-func TestEnvironmentWinsOverTheFile(t *testing.T) {
-	env := map[string]string{}
-	getenv := func(name string) string { return env[name] }
-	diff(t, secret.KeySource(secret.FileKey{Path: filepath.Join("dir", "vault.key")}), secret.PickSource(getenv, "dir"))
-	env["PATCHBAY_VAULT_KEY"] = "x"
-	if s := secret.PickSource(getenv, "dir"); s.Name() != "env" || s.Note() != "" {
-		t.Error(s)
+func TestOrderOfPlaces(t *testing.T) {
+	ring := newRing()
+	for name, c := range map[string]struct {
+		env  map[string]string
+		ring secret.Ring
+		want string
+	}{
+		"environment first":   {map[string]string{"PATCHBAY_VAULT_KEY": base64.StdEncoding.EncodeToString(key)}, ring, "env"},
+		"then the keychain":   {nil, ring, "os"},
+		"then the file":       {nil, nil, "file"},
+		"forced off":          {map[string]string{"PATCHBAY_KEYRING": "off"}, ring, "file"},
+		"forced to the file":  {map[string]string{"PATCHBAY_KEYRING": "file"}, ring, "file"},
+		"forced to the ring":  {map[string]string{"PATCHBAY_KEYRING": "os"}, ring, "os"},
+		"ring that refuses":   {nil, &fakeRing{err: errors.New("refused")}, "file"},
+		"ring that forgets":   {nil, &fakeRing{forgets: true}, "file"},
+		"ring that is absent": {nil, &fakeRing{err: secret.ErrNoRing}, "file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			places, err := secret.Places(func(n string) string { return c.env[n] }, t.TempDir(), c.ring)
+			check(t, err)
+			s := secret.NewVault(&rows{}, places...).Status(t.Context())
+			s.Note = ""
+			diff(t, secret.Status{State: secret.OK, Source: c.want}, s)
+		})
+	}
+	places, err := secret.Places(func(n string) string { return map[string]string{"PATCHBAY_KEYRING": "os"}[n] }, t.TempDir(), nil)
+	check(t, err)
+	if s := secret.NewVault(&rows{}, places...).Status(t.Context()); s.State != secret.Locked || !strings.Contains(s.Note, "PATCHBAY_KEYRING=os") {
+		t.Error("a new vault was kept in a weaker place than the one asked for:", s)
+	}
+	if _, err := secret.Places(func(string) string { return "maybe" }, "", nil); err == nil || !strings.Contains(err.Error(), "os, file or off") {
+		t.Error(err)
 	}
 }
 
 type lockedKey struct{ secret.EnvKey }
 
-func (lockedKey) Key(context.Context, bool) ([]byte, error) { return nil, secret.ErrLocked }
+func (lockedKey) Usable(context.Context) error { return secret.ErrLocked }
 
 type shortKey struct{ secret.EnvKey }
 
-func (shortKey) Key(context.Context, bool) ([]byte, error) { return []byte("short"), nil }
+func (shortKey) Usable(context.Context) error { return nil }
+
+func (shortKey) Keep(context.Context, []byte) ([]byte, error) { return []byte("short"), nil }
 
 func TestVaultWithoutItsKey(t *testing.T) {
 	for _, source := range []secret.KeySource{lockedKey{}, shortKey{}} {
 		v := secret.NewVault(&rows{}, source)
 		diff(t, secret.Locked, v.Status(t.Context()).State)
-		if _, err := v.Get(t.Context(), ref); !errors.Is(err, secret.ErrLocked) {
+		if _, err := v.Get(t.Context(), ref); !errors.Is(err, secret.ErrNotFound) { // that is known without a key
+			t.Error(err)
+		}
+		if err := v.Put(t.Context(), ref, secret.New("x")); !errors.Is(err, secret.ErrLocked) {
 			t.Error(err)
 		}
 		if err := v.Renew(t.Context()); !errors.Is(err, secret.ErrLocked) {

@@ -48,3 +48,10 @@ ON CONFLICT (scope, id) DO UPDATE SET kid = excluded.kid, nonce = excluded.nonce
 		ref.Scope, ref.ID, row.KeyID, row.Nonce, row.Sealed)
 	return err
 }
+
+// SecretRefs returns the names of all sealed rows.
+func (d *DB) SecretRefs(ctx context.Context) ([]secret.Ref, error) {
+	return all(ctx, d.from(ctx), func(row scanner) (ref secret.Ref, err error) {
+		return ref, row.Scan(&ref.Scope, &ref.ID)
+	}, `SELECT scope, id FROM secrets ORDER BY scope, id`)
+}

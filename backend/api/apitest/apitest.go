@@ -33,6 +33,7 @@ type Service struct {
 	UsageRows     []api.UsageRow
 	Findings      []api.Finding
 	Default       string
+	VaultView     api.VaultView
 	Secrets       map[string]secret.Value // by account id, and "proxy/" + id
 	KeyTexts      map[string]secret.Value // by key id
 	LastRequestsQ api.RequestQuery
