@@ -349,6 +349,8 @@ var anthropicErrors = map[string]struct {
 	failTooLong:      {400, "invalid_request_error", ""},
 	failTooLarge:     {413, "request_too_large", "Request exceeds the maximum size"},
 	failRate:         {429, "rate_limit_error", "This request would exceed your organization's rate limit of 50 requests per minute."},
+	failSignature:    {400, "invalid_request_error", ""},
+	failLocation:     {403, "permission_error", "Access to Anthropic models is not allowed from unsupported countries, regions, or territories."},
 	failServer:       {500, "api_error", "Internal server error"},
 	failTimeout:      {504, "timeout_error", "The request took too long."},
 	failOverload:     {529, "overloaded_error", "Overloaded"},

@@ -13,7 +13,9 @@ func (d *anthropic) ending(r *reply) (reason string, sequence, details any) {
 		return "stop_sequence", r.sequence, nil
 	case finPause:
 		return "pause_turn", nil, nil
-	case finFilter:
+	case finNamed:
+		return r.native, nil, nil
+	case finFilter, finBlocked:
 		return "refusal", nil, obj("type", "refusal", "category", nil, "explanation", "The request was stopped by a filter.")
 	}
 	for _, p := range r.parts {

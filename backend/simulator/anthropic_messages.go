@@ -174,7 +174,7 @@ func (c *claudeCheck) block(b map[string]any, kind, role, at string) {
 var vendorBlock = regexp.MustCompile(`^(server_tool_use|[a-z_]+_tool_result|container_upload|compaction|fallback|mcp_tool_use)$`)
 
 func badSignature(at string) *failure {
-	return invalid(at + ": Invalid `signature` in `thinking` block")
+	return &failure{kind: failSignature, message: at + ": Invalid `signature` in `thinking` block"}
 }
 
 func (c *claudeCheck) refuseSignature(at string) {

@@ -15,8 +15,9 @@ const eventStream = "text/event-stream; charset=utf-8"
 type frame struct {
 	event   string // "" = no event line
 	data    []byte
-	content bool // carries a piece of the answer; places in a stream count these
-	last    bool // the protocol's own end
+	content bool   // carries a piece of the answer; places in a stream count these
+	last    bool   // the protocol's own end
+	bare    []byte // what a frame that ends the stream says without the end
 }
 
 func jsonFrame(event string, v any) frame { return frame{event: event, data: encode(v)} }
@@ -99,7 +100,7 @@ func (x *exchange) stream(t *turn, p *plan) {
 	ctx := x.r.Context()
 	frames := p.d.damage(x.d, t, &p.reply)
 	stall, cut := place(frames, p.d.stallAt), place(frames, p.d.cutAt)
-	kind := eventStream
+	kind := map[string]string{"": eventStream, styleArray: "application/json; charset=UTF-8", styleLines: "application/x-ndjson"}[p.d.style]
 	if p.d.plainType {
 		kind = "text/plain; charset=utf-8"
 	}
@@ -128,13 +129,21 @@ func (x *exchange) stream(t *turn, p *plan) {
 			return
 		}
 	}
+	if p.d.style == styleArray && !p.d.noEnd {
+		x.write([]byte("\n]\n"))
+	}
 }
 
 // damage puts errors and garbage into the frames and takes the end away.
 func (d *delivery) damage(dl dialect, t *turn, r *reply) []frame {
 	frames := dl.frames(t, r)
 	if d.noEnd {
-		frames = slices.DeleteFunc(frames, func(f frame) bool { return f.last })
+		frames = slices.DeleteFunc(frames, func(f frame) bool { return f.last && f.bare == nil })
+		for i := range frames {
+			if frames[i].last {
+				frames[i].data, frames[i].last = frames[i].bare, false
+			}
+		}
 	}
 	if at := place(frames, d.garbageAt); at >= 0 {
 		event := frames[max(at-1, 0)].event
@@ -171,6 +180,14 @@ func place(frames []frame, after int) int {
 
 // encode writes one frame as text.
 func (d *delivery) encode(f frame, i int) []byte {
+	switch {
+	case d.style == styleArray && i == 0:
+		return append([]byte("["), f.data...)
+	case d.style == styleArray:
+		return append([]byte(",\r\n"), f.data...)
+	case d.style == styleLines:
+		return append(f.data, '\n')
+	}
 	end, sep := "\n", ": "
 	if d.crlf {
 		end = "\r\n"

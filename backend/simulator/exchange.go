@@ -53,6 +53,9 @@ func keyOf(h http.Header) string {
 	if k := h.Get("X-Api-Key"); k != "" {
 		return k
 	}
+	if k := h.Get("X-Goog-Api-Key"); k != "" {
+		return k
+	}
 	scheme, key, _ := strings.Cut(h.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") {
 		return strings.TrimSpace(key)

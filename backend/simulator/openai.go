@@ -212,10 +212,12 @@ var openAIErrors = map[string]struct {
 	failRate:         {429, "requests", "rate_limit_exceeded", "Rate limit reached for gpt-sim in organization org-sim on requests per min (RPM): Limit 500, Used 500, Requested 1."},
 	failQuota: {429, "insufficient_quota", "insufficient_quota", "You exceeded your current quota, please check your plan and billing details. " +
 		"For more information on this error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors."},
-	failBilling:  {402, "invalid_request_error", "invalid_request_error", "Insufficient Balance"},
-	failServer:   {500, "server_error", "", "The server had an error while processing your request. Sorry about that!"},
-	failOverload: {503, "server_error", "", "The server is currently overloaded with other requests. Sorry about that! You can retry your request, or contact us through our help center at help.openai.com if the error persists."},
-	failTimeout:  {504, "server_error", "", "The server took too long to answer."},
+	failSignature: {400, "invalid_request_error", "", ""},
+	failLocation:  {403, "request_forbidden", "unsupported_country_region_territory", "Country, region, or territory not supported"},
+	failBilling:   {402, "invalid_request_error", "invalid_request_error", "Insufficient Balance"},
+	failServer:    {500, "server_error", "", "The server had an error while processing your request. Sorry about that!"},
+	failOverload:  {503, "server_error", "", "The server is currently overloaded with other requests. Sorry about that! You can retry your request, or contact us through our help center at help.openai.com if the error persists."},
+	failTimeout:   {504, "server_error", "", "The server took too long to answer."},
 }
 
 // errorFrames is an error chunk; the stream ends after it without [DONE].

@@ -13,8 +13,10 @@ func (d *openAI) finish(t *turn, r *reply) string {
 	switch r.finish {
 	case finLength:
 		return "length"
-	case finFilter:
+	case finFilter, finBlocked:
 		return "content_filter"
+	case finNamed:
+		return r.native
 	case finTools:
 		if t.oldCalls {
 			return "function_call"

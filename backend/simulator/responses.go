@@ -56,6 +56,10 @@ func (d *responses) refuse(f *failure) (int, http.Header, any) {
 		f = &failure{kind: failInvalid, code: "context_length_exceeded", param: "input",
 			message: "Your input exceeds the context window of this model. Please adjust your input and try again."}
 	}
+	if f.kind == failSignature {
+		f = &failure{kind: failInvalid, code: "invalid_encrypted_content",
+			message: "The encrypted content gAAA...AA== could not be verified. Reason: Encrypted content could not be decrypted or parsed."}
+	}
 	return d.openAI.refuse(f)
 }
 

@@ -10,7 +10,7 @@ func responseStatus(r *reply) (status string, details any) {
 	switch r.finish {
 	case finLength:
 		return "incomplete", obj("reason", "max_output_tokens")
-	case finFilter:
+	case finFilter, finBlocked:
 		return "incomplete", obj("reason", "content_filter")
 	}
 	return "completed", nil

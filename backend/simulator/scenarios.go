@@ -89,6 +89,15 @@ var answers = []scenarioInfo{
 		p.say(a.text("text", "This begins well but"))
 		p.reply.finish = finFilter
 	}},
+	{"blocked", "A filter stops the prompt: nothing is said (Gemini: promptFeedback).", "", func(p *plan, _ *turn, _ arguments) {
+		p.reply.parts, p.reply.finish = nil, finBlocked
+	}},
+	{"malformed_call", "The model wrote a call that cannot be read (Gemini; elsewhere an empty answer).", "", func(p *plan, _ *turn, _ arguments) {
+		p.reply.parts, p.reply.finish = nil, finMalformed
+	}},
+	{"finish", "The answer ends with a word of your own: a reason that only one vendor knows.", "reason=eos", func(p *plan, _ *turn, a arguments) {
+		p.reply.finish, p.reply.native = finNamed, a.text("reason", "eos")
+	}},
 	{"length", "The answer is cut by the token limit.", "", func(p *plan, _ *turn, a arguments) {
 		p.say(a.text("text", "This answer is longer than the limit and"))
 		p.reply.finish = finLength
@@ -197,6 +206,7 @@ var refusals = []scenarioInfo{
 	{"policy", "400: the three refusals of a credential that is used elsewhere (Anthropic).", "which=2", func(p *plan, _ *turn, a arguments) {
 		p.fail = &failure{kind: failInvalid, message: policyTexts[(a.number("which", 1)+2)%3]}
 	}},
+	{"location", "400 or 403: the service is not offered where you are.", "", fail(failLocation)},
 	{"server_error", "500: an error of the service.", "status=502", func(p *plan, _ *turn, a arguments) {
 		p.fail = &failure{kind: failServer, status: a.number("status", 0)}
 	}},

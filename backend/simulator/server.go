@@ -19,6 +19,7 @@ const (
 	Compatible = "compatible" // a lenient vendor that speaks OpenAI Chat and shows its reasoning
 	Anthropic  = "anthropic"  // the Anthropic Messages API
 	Responses  = "responses"  // OpenAI's own Responses API, strict
+	Gemini     = "gemini"     // Google's generateContent with a key of AI Studio
 
 	// Vendors that speak OpenAI Chat with demands of their own.
 	DeepSeek = "deepseek" // content must be text; calls come back with their reasoning
@@ -106,6 +107,7 @@ func New(opts Options) *Server {
 	}
 	s.host(Anthropic, newAnthropic(s))
 	s.host(Responses, newResponses(s))
+	s.host(Gemini, newGemini(s))
 	s.mux.Handle("/_control/", s.control())
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" {
@@ -141,6 +143,10 @@ func (s *Server) Anthropic() http.Handler { return s.handlers[Anthropic] }
 // Responses returns the simulated OpenAI service of the Responses API; it
 // serves /v1/responses with all below it, /v1/models and /v1/embeddings.
 func (s *Server) Responses() http.Handler { return s.handlers[Responses] }
+
+// Gemini returns the simulated Gemini API; it serves the actions below
+// /v1beta/models and the list of models.
+func (s *Server) Gemini() http.Handler { return s.handlers[Gemini] }
 
 // Handler returns everything that Start would serve: each upstream under its
 // name and the control plane under /_control/.
@@ -197,10 +203,10 @@ func (s *Server) URL() string {
 }
 
 // BaseURL returns the base URL of one upstream as a person would type it: with
-// /v1 for the OpenAI kinds, without it for Anthropic.
+// /v1 for the OpenAI kinds, without a version for the others.
 func (s *Server) BaseURL(upstream string) string {
 	base := s.URL() + "/" + upstream
-	if upstream == Anthropic {
+	if upstream == Anthropic || upstream == Gemini {
 		return base
 	}
 	return base + "/v1"

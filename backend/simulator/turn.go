@@ -37,6 +37,8 @@ type turn struct {
 	tokens   int  // estimate of the prompt
 	cache    []cacheMark
 
+	third bool // Gemini: a 3.x model
+
 	// Of the Responses API alone.
 	request   map[string]any // as it came: the answer repeats its settings
 	items     []any          // the conversation, stored turns included
@@ -93,7 +95,7 @@ type part struct {
 	args     string   // of a call: JSON, or free text for a custom tool
 	custom   bool
 	item     string // Responses: the id of the item; id is the call's
-	seal     string // what only the vendor reads: encrypted_content
+	seal     string // what only the vendor reads: encrypted_content, thoughtSignature
 	space    string // Responses: the namespace of the tool
 }
 
@@ -107,6 +109,10 @@ const (
 	finFilter   = "filter"
 	finSequence = "stop_sequence"
 	finPause    = "pause"
+
+	finBlocked   = "blocked"   // the prompt was stopped by a filter, nothing was said
+	finMalformed = "malformed" // the model wrote a call that nobody can read
+	finNamed     = "named"     // in the words of the scenario
 )
 
 // reply is an answer in no protocol's words.
@@ -117,6 +123,7 @@ type reply struct {
 	parts    []part
 	finish   string
 	sequence string // the stop sequence that was hit
+	native   string // finNamed: the word that the answer ends with
 	usage    tokens
 
 	interleave bool // arguments of several calls come mixed
@@ -141,6 +148,7 @@ type failure struct {
 	window     string // anthropic: the subscription window that rejects
 	reset      time.Time
 	limit      [2]int // too long: tokens asked, tokens allowed
+	details    []any  // Google: further members of the error
 	bare       bool   // Responses: in a stream an error event, not a failed response
 }
 
@@ -158,6 +166,8 @@ const (
 	failServer       = "server_error"
 	failOverload     = "overload"
 	failTimeout      = "timeout"
+	failSignature    = "signature" // of a thought: it was not made here
+	failLocation     = "location"  // the service is not offered there
 )
 
 // plan is what will be done with one request.
@@ -190,7 +200,14 @@ type delivery struct {
 	bytewise  bool
 	plainType bool // content type text/plain for events
 	raw       *rawAnswer
+	style     string // how a stream is written; "" = server-sent events
 }
+
+// Ways to write a stream.
+const (
+	styleArray = "array" // the pieces are the elements of one JSON array
+	styleLines = "lines" // every piece on a line
+)
 
 const nowhere = -2
 
