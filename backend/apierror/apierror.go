@@ -90,6 +90,9 @@ type Error struct {
 	NoRetry bool
 	// PromptTokens and MaxTokens, of ContextTooLong, are 0 when the upstream did not say.
 	PromptTokens, MaxTokens int64
+	// Action, of AccountBlocked, is what a person can do so that the account works again ("confirm your identity", "name a
+	// project in the account's settings"), and Link the page for it. Without Action the account is simply blocked.
+	Action, Link string
 	// BadSignature says that the upstream refused a signature in the history: the driver may strip them and try again.
 	BadSignature bool
 	Upstream     Upstream

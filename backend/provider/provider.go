@@ -12,7 +12,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"patchbay/backend/canon"
-	"patchbay/backend/secret"
 )
 
 // A Driver is one kind of upstream service. It holds no account and no state.
@@ -104,8 +103,9 @@ type QuotaReporter interface {
 
 // Env is what a driver gets to work with for one account.
 type Env struct {
-	Provider  string // the provider's id: one driver may serve several user-defined providers
-	AccountID string
+	Provider  string            // the provider's id: one driver may serve several user-defined providers
+	AccountID string            // "" while a new account signs in
+	Login     string            // id of the Login by which the account signed in, "" if by none
 	Label     string            // the account's name as people see it
 	HTTP      *http.Client      // carries the account's proxy and time-outs, no credentials
 	Settings  map[string]string // the provider's and the account's fields, as listed in Info
@@ -119,22 +119,6 @@ type Env struct {
 	// refuses, a project ID). Not secret; stored with the account.
 	Note     func(key string) string
 	Remember func(key, value string)
-}
-
-// An Authenticator is a Driver whose login or refresh is not plain OAuth 2.0. Drivers without it are served by package
-// oauth from their Login alone.
-type Authenticator interface {
-	// Exchange turns what a login brought (a code, a device answer, an imported file) into a credential.
-	Exchange(ctx context.Context, env Env, login Login, result map[string]string) (Credential, error)
-	Refresh(ctx context.Context, env Env, old Credential) (Credential, error)
-}
-
-// Credential is what an account's login consists of.
-type Credential struct {
-	Access, Refresh secret.Value
-	Secret          secret.Value // what else must be sealed: a client registration's secret, an id token
-	Expiry          time.Time
-	Extra           map[string]string // not secret: project ID, profile ARN, region, account ID, machine ID
 }
 
 // Info is everything the rest of Patchbay knows about a service. The window draws it; nothing else names a provider.
@@ -193,31 +177,30 @@ type (
 		Used, Limit float64
 		ResetsAt    int64 // Unix milliseconds
 	}
-	// Login is one way to get an account.
-	Login struct {
-		Kind, Label, Text            string // browser, device, key, file; Text stands above the button
-		AuthURL, DeviceURL, TokenURL string
-		Client, ClientSecret         string // of a public registration: not confidential
-		Scopes                       []string
-		PKCE                         bool
-		Params                       map[string]string // extra parameters of the authorisation URL
-		CallbackHost, CallbackPath   string
-		CallbackPorts                []int  // tried in order; empty = any free port
-		PasteURL                     string // hosted redirect whose page shows the code
-	}
 	// Policy is what a service asks for instead of the defaults of the attempt loop and of time limits.
 	Policy struct {
 		Repeats       int           // on the same account; 0 = the default (1), negative = none
 		ShortWait     time.Duration // a rate limit up to this long is waited out once on the same account; 0 = never
 		FirstEvent    time.Duration // 0 = the default
 		Idle          time.Duration // silence between events; 0 = the default
-		RefreshLead   time.Duration
-		MaxConcurrent int // per account, 0 = no limit
+		MaxConcurrent int           // per account, 0 = no limit
+
+		// RefreshLead is how long before its end a login is renewed; 0 = 10 % of its life, at most 5 minutes.
+		RefreshLead time.Duration
+		// RefreshParallel is how many accounts are renewed ahead of time at once; 0 = 2. RefreshSpread is the least time
+		// between two such renewals: some services take many at once for an attack.
+		RefreshParallel int
+		RefreshSpread   time.Duration
+		// RefreshBorrowed says that a refresh token stays good when it is used, so that renewing a login that belongs to a
+		// vendor's own program harms nothing. It is then renewed in memory and never written back.
+		RefreshBorrowed bool
 	}
-	// Field is one setting of an account.
+	// Field is one setting of an account, or one thing that a sign-in asks for first.
 	Field struct {
 		Key, Label, Kind, Default string
 		Secret                    bool
+		Required                  bool     // a sign-in cannot begin without it
+		Options                   []string // the values it may have; empty = any
 	}
 	// CredentialFile is where a vendor's own program keeps its login.
 	CredentialFile struct{ Path, Format string }
