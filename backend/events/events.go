@@ -27,6 +27,7 @@ const (
 	Account Topic = "account"
 	Request Topic = "request"
 	Config  Topic = "config"
+	Login   Topic = "login"  // a sign-in went on
 	Route   Topic = "route"  // the default provider or the model lists
 	Notice  Topic = "notice" // something a person should see: login needed, port changed
 )
