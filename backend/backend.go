@@ -30,6 +30,7 @@ import (
 	"patchbay/backend/events"
 	"patchbay/backend/gateway"
 	"patchbay/backend/logging"
+	"patchbay/backend/oauth"
 	"patchbay/backend/preset"
 	"patchbay/backend/provider"
 	"patchbay/backend/record"
@@ -64,6 +65,7 @@ type Backend struct {
 	keys     *clientkey.Keys
 	clients  *transport.Clients
 	accounts *account.Pools
+	logins   *oauth.Logins
 	router   *route.Router
 	record   *record.Log
 	gateway  *gateway.Gateway
@@ -258,6 +260,9 @@ func (b *Backend) openAccounts(ctx context.Context) (err error) {
 	b.accounts, err = account.New(ctx, account.Needs{
 		Store: b.db, Secrets: b.vault, Bus: b.bus, Log: b.log.For("account"), Driver: b.driver, HTTP: b.client,
 	})
+	if err == nil {
+		b.openLogins()
+	}
 	return err
 }
 
@@ -397,6 +402,7 @@ func (b *Backend) Run(ctx context.Context) error {
 	jobs.Go(func() error { return b.settings.Run(jctx) })
 	jobs.Go(func() error { return b.watchLists(jctx) })
 	jobs.Go(func() error { return b.watchVault(jctx) })
+	jobs.Go(func() error { return b.accounts.RunRefresh(jctx) })
 	jobs.Go(func() error { return b.serve(jctx) })
 	if b.o.Ready != nil {
 		b.o.Ready(b.Base())
@@ -430,7 +436,11 @@ func (b *Backend) FirstKey() (secret.Value, bool) {
 // Close ends what Open opened. Run must have returned.
 func (b *Backend) Close() error {
 	var errs []error
+	if b.logins != nil {
+		b.logins.Close()
+	}
 	if b.accounts != nil {
+		b.accounts.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
 		errs = append(errs, b.accounts.Flush(ctx))

@@ -36,6 +36,7 @@ func accountView(a account.Status) api.AccountView {
 	v := api.AccountView{
 		ID: a.ID, Provider: a.Provider, Name: a.Name, State: string(a.State), Reason: a.Reason, Enabled: a.Enabled, Priority: a.Priority,
 		Owner: string(a.Owner), Settings: a.Settings, Proxy: a.Proxy, MaxConcurrent: a.MaxConcurrent, InFlight: a.InFlight, Created: a.Created,
+		Login: a.Login, Identity: a.Identity, Renews: a.Renews, Expires: a.Expires, Next: nextStep(a),
 	}
 	for _, c := range a.Cooling {
 		v.Cooling = append(v.Cooling, api.CoolDownView{Model: c.Model, Reason: c.Reason, Until: c.Until})
@@ -46,11 +47,11 @@ func accountView(a account.Status) api.AccountView {
 // AddAccount implements api.Service.
 func (b *Backend) AddAccount(ctx context.Context, n api.NewAccount) (api.AccountView, error) {
 	k, ok := b.offered(n.Provider)
-	switch {
-	case !ok:
+	if !ok {
 		return api.AccountView{}, apierror.Invalid("provider", "there is no provider %q; `patchbay providers` lists them", n.Provider)
-	case !k.enabled:
-		return api.AccountView{}, apierror.Invalid("provider", "%s is turned off; set providers.%s.enabled to true in the settings to use it", k.info.Name, n.Provider)
+	}
+	if err := b.admit(k, n.AcceptRisk); err != nil {
+		return api.AccountView{}, err
 	}
 	if raw := n.Settings[provider.SettingBaseURL]; raw != "" {
 		base, err := b.cleanBase(raw)

@@ -75,7 +75,8 @@ func TestOwnProviderServesAtOnce(t *testing.T) {
 	b := openTest(t, "# mine\n", nil)
 	ctx := t.Context()
 	p := ok(b.AddProvider(ctx, api.NewProvider{ID: "deepseek", Kind: "openai", BaseURL: " api.deepseek.com/v1/chat/completions ", Name: "DeepSeek"}))(t)
-	want := api.ProviderView{ID: "deepseek", Name: "DeepSeek", Kind: "openai", Status: provider.StatusActive, Enabled: true, UserDefined: true, BaseURL: "https://api.deepseek.com/v1", NoKey: true}
+	want := api.ProviderView{ID: "deepseek", Name: "DeepSeek", Kind: "openai", Status: provider.StatusActive, Enabled: true, UserDefined: true, BaseURL: "https://api.deepseek.com/v1", NoKey: true,
+		Logins: []api.LoginOption{{ID: "key", Kind: "key", Label: "API key"}}}
 	if d := cmp.Diff(want, p); d != "" {
 		t.Error("-want +got\n" + d)
 	}
@@ -153,7 +154,7 @@ func TestAccountsLiveThroughTheService(t *testing.T) {
 	if err := b.accounts.Clear(a.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.db.SaveHealth(ctx, a.ID, "needs_login", "refused", nil, []store.Cooldown{{Account: a.ID, Model: "m", Until: until, Reason: "limit"}}); err != nil {
+	if err := b.db.SaveHealth(ctx, a.ID, "needs_login", "refused", "", nil, []store.Cooldown{{Account: a.ID, Model: "m", Until: until, Reason: "limit"}}); err != nil {
 		t.Fatal(err)
 	}
 	if a = ok(b.ClearAccount(ctx, a.ID))(t); a.Cooling != nil || a.Reason != "" {
@@ -172,7 +173,7 @@ func TestPausesAreShown(t *testing.T) {
 	ctx := t.Context()
 	a := ok(b.AddAccount(ctx, api.NewAccount{Provider: "openai", Key: secret.New("sk-1")}))(t)
 	until := time.Now().Add(time.Hour).Truncate(time.Millisecond)
-	if err := b.db.SaveHealth(ctx, a.ID, "ready", "", nil, []store.Cooldown{{Account: a.ID, Model: "m", Until: until, Reason: "limit"}}); err != nil {
+	if err := b.db.SaveHealth(ctx, a.ID, "ready", "", "", nil, []store.Cooldown{{Account: a.ID, Model: "m", Until: until, Reason: "limit"}}); err != nil {
 		t.Fatal(err)
 	}
 	paths := b.o.Paths

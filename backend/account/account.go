@@ -5,6 +5,7 @@ package account
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -54,6 +55,13 @@ type Account struct {
 	Proxy         string
 	MaxConcurrent int // calls at a time; 0 = what the provider says
 	Created       time.Time
+
+	// Login is the id of the provider's login by which it signed in, "" for a key; Identity who signed in, as the service
+	// says; Renews whether its login is renewed without a person, and Expires when the present token ends (zero = never).
+	// They are set by SignIn.
+	Login, Identity string
+	Renews          bool
+	Expires         time.Time
 }
 
 // Status is an account as people see it.
@@ -61,6 +69,7 @@ type Status struct {
 	Account
 	State    State
 	Reason   string // what happened and what to do, "" when ready
+	Link     string // a page where a person can mend it, "" if there is none
 	Cooling  []CoolDown
 	InFlight int
 	LastUsed time.Time
@@ -91,11 +100,13 @@ type Needs struct {
 	Driver func(id string) (provider.Driver, map[string]string, error)
 	// HTTP returns the client for an outbound proxy, "" = none. It fails closed: never around the proxy.
 	HTTP func(proxy string) *http.Client
+	// Reread reads the login of an account whose Owner is a CLI from where that keeps it; nil if nothing does.
+	Reread func(ctx context.Context, a Account) (provider.Credential, error)
 }
 
 // statusOf makes the snapshot of e. The caller holds the lock.
 func statusOf(e *entry, now time.Time) Status {
-	s := Status{Account: e.account(), State: e.state, Reason: e.reason, InFlight: e.inflight, LastUsed: e.lastUsed}
+	s := Status{Account: e.account(), State: e.state, Reason: e.reason, Link: e.link, InFlight: e.inflight, LastUsed: e.lastUsed}
 	for model, c := range e.cool {
 		if c.until.After(now) {
 			s.Cooling = append(s.Cooling, CoolDown{Model: model, Reason: c.reason, Until: c.until, Absent: c.absent})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"patchbay/backend/apierror"
+	"patchbay/backend/oauth"
 	"patchbay/backend/provider"
 )
 
@@ -20,6 +21,7 @@ type Lease struct {
 	model    string
 	gen      int  // of the entry when the lease began
 	released bool // guarded by Pools.mu
+	use      oauth.Use
 }
 
 // Upstream answers calls with the account.

@@ -28,7 +28,8 @@ type sealed struct {
 	Access   string            `json:"access,omitzero"`
 	Refresh  string            `json:"refresh,omitzero"`
 	Secret   string            `json:"secret,omitzero"`
-	Expiry   int64             `json:"expiry,omitzero"` // Unix milliseconds
+	Issued   int64             `json:"issued,omitzero"` // Unix milliseconds, as the next
+	Expiry   int64             `json:"expiry,omitzero"`
 	Extra    map[string]string `json:"extra,omitzero"`
 	Settings map[string]string `json:"settings,omitzero"`
 	Proxy    string            `json:"proxy,omitzero"` // the whole URL, if it holds a password
@@ -36,14 +37,21 @@ type sealed struct {
 
 func (s *sealed) setCredential(c provider.Credential) {
 	s.Access, s.Refresh, s.Secret, s.Extra = c.Access.Reveal(), c.Refresh.Reveal(), c.Secret.Reveal(), c.Extra
-	s.Expiry = 0
-	if !c.Expiry.IsZero() {
-		s.Expiry = c.Expiry.UnixMilli()
+	s.Issued, s.Expiry = millis(c.Issued), millis(c.Expiry)
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
 	}
+	return t.UnixMilli()
 }
 
 func (s *sealed) credential() provider.Credential {
 	c := provider.Credential{Access: secret.New(s.Access), Refresh: secret.New(s.Refresh), Secret: secret.New(s.Secret), Extra: maps.Clone(s.Extra)}
+	if s.Issued != 0 {
+		c.Issued = time.UnixMilli(s.Issued)
+	}
 	if s.Expiry != 0 {
 		c.Expiry = time.UnixMilli(s.Expiry)
 	}
@@ -86,6 +94,8 @@ func (p *Pools) Add(ctx context.Context, a Account, c provider.Credential) (Stat
 		return Status{}, err
 	}
 	row.State, row.Notes = string(Ready), map[string]string{}
+	row.Login, row.Identity = a.Login, c.Identity()
+	row.Issued, row.Expires, row.Renews = c.Issued, c.Expiry, !c.Refresh.Empty()
 	login := &s
 	if reflect.DeepEqual(s, sealed{}) {
 		login = nil // an account without any secret needs no vault
@@ -107,11 +117,7 @@ func (p *Pools) save(ctx context.Context, row store.Account, s *sealed) error {
 		if err := p.needs.Store.PutAccount(ctx, row); err != nil || s == nil {
 			return err
 		}
-		text, err := json.Marshal(s, json.Deterministic(true))
-		if err != nil {
-			return errors.New("the login holds text that is not UTF-8") // the cause would quote it
-		}
-		return p.needs.Secrets.Put(ctx, refOf(row.ID), secret.New(string(text)))
+		return p.seal(ctx, row.ID, s)
 	})
 	if err != nil {
 		return fmt.Errorf("saving the account: %w", err)
@@ -120,14 +126,22 @@ func (p *Pools) save(ctx context.Context, row store.Account, s *sealed) error {
 }
 
 // Update changes an account through fn, which gets it as Get shows it. Settings that fn leaves out are removed, but for
-// sealed ones: these stay until they are set, to "" to remove them. The id, the provider and the owner stay.
+// sealed ones: these stay until they are set, to "" to remove them. The id, the provider, the owner and the login stay.
 func (p *Pools) Update(ctx context.Context, id string, fn func(*Account)) (Status, error) {
-	return p.change(ctx, id, func(a *Account, _ *sealed) { fn(a) })
+	return p.change(ctx, id, func(a *Account, _ *sealed) {
+		was := *a
+		fn(a)
+		a.Owner, a.Login, a.Identity, a.Renews, a.Expires = was.Owner, was.Login, was.Identity, was.Renews, was.Expires
+	})
 }
 
 // SetCredential gives an account another login, which also makes it ready again.
 func (p *Pools) SetCredential(ctx context.Context, id string, c provider.Credential) error {
-	if _, err := p.change(ctx, id, func(_ *Account, s *sealed) { s.setCredential(c) }); err != nil {
+	_, err := p.change(ctx, id, func(a *Account, s *sealed) {
+		s.setCredential(c)
+		a.Identity, a.Renews, a.Expires = c.Identity(), !c.Refresh.Empty(), c.Expiry
+	})
+	if err != nil {
 		return err
 	}
 	return p.Clear(id, "")
@@ -151,37 +165,52 @@ func (p *Pools) change(ctx context.Context, id string, fn func(*Account, *sealed
 		return Status{}, gone(id)
 	}
 	a, old := e.account(), e.row
-	old.State, old.Reason, old.Notes = string(e.state), e.reason, maps.Clone(e.row.Notes)
+	old.State, old.Reason, old.Link, old.Notes = string(e.state), e.reason, e.link, maps.Clone(e.row.Notes)
 	p.mu.Unlock()
 
-	before, readErr := p.unseal(ctx, id)
-	s := before
-	s.Settings = maps.Clone(before.Settings)
-	fn(&a, &s)
-	row, err := p.merge(old, a, &s)
+	var row store.Account
+	var hidden []string
+	// Read and written in one transaction: a login that is renewed meanwhile, here or by another process, must not be
+	// overwritten by what it was.
+	err := p.needs.Store.Write(ctx, func(ctx context.Context) error {
+		before, readErr := p.unseal(ctx, id)
+		s := before
+		s.Settings = maps.Clone(before.Settings)
+		fn(&a, &s)
+		var err error
+		if row, err = p.merge(old, a, &s); err != nil {
+			return err
+		}
+		write := &s
+		if reflect.DeepEqual(before, s) {
+			write = nil
+		}
+		if readErr != nil && write != nil && !errors.Is(readErr, secret.ErrNotFound) && !errors.Is(readErr, secret.ErrLost) {
+			return readErr
+		}
+		hidden = a.SecretSettings
+		if readErr == nil || write != nil {
+			hidden = names(s.Settings)
+		}
+		return p.save(ctx, row, write)
+	})
 	if err != nil {
 		return Status{}, err
-	}
-	write := &s
-	if reflect.DeepEqual(before, s) {
-		write = nil
-	}
-	if err := p.save(ctx, row, write); err != nil {
-		return Status{}, err
-	}
-	hidden := a.SecretSettings
-	if readErr == nil || write != nil {
-		hidden = names(s.Settings)
 	}
 	return p.swap(e, row, hidden), nil
 }
 
 // merge returns old with what a person changed in a.
 func (p *Pools) merge(old store.Account, a Account, s *sealed) (store.Account, error) {
-	a.ID, a.Provider, a.Owner, a.Created = old.ID, old.Provider, Owner(old.Owner), old.Created
+	a.ID, a.Provider, a.Created = old.ID, old.Provider, old.Created
 	a.Name = cmp.Or(cleanName(a.Name), old.Name)
 	row, err := split(a, s, p.info(a.Provider))
-	row.State, row.Reason, row.Notes = old.State, old.Reason, old.Notes
+	row.State, row.Reason, row.Link, row.Notes = old.State, old.Reason, old.Link, old.Notes
+	row.Login, row.Identity = a.Login, a.Identity
+	row.Renews, row.Expires, row.Issued = a.Renews, a.Expires, old.Issued
+	if s.Issued != 0 {
+		row.Issued = time.UnixMilli(s.Issued)
+	}
 	return row, err
 }
 
@@ -195,6 +224,7 @@ func (p *Pools) swap(e *entry, row store.Account, hidden []string) Status {
 	e.hidden, e.limit = hidden, row.MaxConcurrent
 	e.generation++
 	p.listed.changed(row.ID)
+	p.tokens.Forget(row.ID)
 	if moved {
 		pl := e.pool
 		pl.remove(e)
@@ -229,6 +259,7 @@ func (p *Pools) Remove(ctx context.Context, id string) error {
 		delete(p.dirty, id)
 	}
 	p.listed.forget(id)
+	p.tokens.Forget(id)
 	p.needs.Bus.Publish(events.Account, id, nil)
 	return nil
 }
@@ -261,6 +292,9 @@ func split(a Account, s *sealed, info provider.Info) (store.Account, error) {
 }
 
 const hiddenUser = "***"
+
+// hiddenIn reports that a proxy as it is shown had a user and password.
+func hiddenIn(proxy string) bool { return strings.Contains(proxy, "//"+hiddenUser+"@") }
 
 // splitProxy returns a proxy's URL as it may be shown, and keeps the whole of it in s. The form with "***" means the
 // password that is already there.

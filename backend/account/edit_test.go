@@ -33,6 +33,7 @@ func TestAddedAccountIsThereAfterARestart(t *testing.T) {
 	want := Account{
 		ID: added.ID, Provider: "kiro", Name: "Ann's", Priority: 3, Enabled: true, MaxConcurrent: 2, Proxy: "socks5://%2A%2A%2A@proxy:1080", Owner: Ours,
 		Settings: map[string]string{"region": "eu", "header.X-Title": "t"}, SecretSettings: []string{"client_secret", "header.X-Api-Key"}, Created: added.Created,
+		Renews: true, Expires: cred.Expiry,
 	}
 	diff(t, want, added.Account)
 

@@ -3,6 +3,7 @@ package account
 import (
 	"cmp"
 	"math/rand/v2"
+	"net/url"
 	"strings"
 	"time"
 
@@ -203,7 +204,7 @@ func (p *Pools) failed(e *entry, l *Lease, err *apierror.Error, now time.Time) (
 		if l.gen != e.generation {
 			return false // it was another login
 		}
-		e.setState(Blocked, why)
+		e.setBlocked(err, why)
 	case apierror.CountUp:
 		return e.faulted(why, now)
 	case apierror.ModelRests:
@@ -294,7 +295,7 @@ func (e *entry) refusedBy(l *Lease, why string, now time.Time) bool {
 }
 
 func withHint(why, hint string) string {
-	if why == "" || strings.Contains(strings.ToLower(why), hint) {
+	if why == "" || strings.Contains(strings.ToLower(why), strings.ToLower(hint)) {
 		return cmp.Or(why, hint)
 	}
 	return why + "; " + hint
@@ -312,8 +313,27 @@ func (e *entry) faulted(why string, now time.Time) bool {
 }
 
 func (e *entry) setState(s State, reason string) {
-	e.state, e.reason = s, reason
+	e.state, e.reason, e.link = s, reason, ""
 	e.relink()
+}
+
+// setBlocked notes that the service shut the account: for good, or until a person did something there.
+func (e *entry) setBlocked(err *apierror.Error, why string) {
+	if err.Action == "" {
+		e.setState(Blocked, why)
+	} else {
+		e.setState(NeedsAction, withHint(why, err.Action))
+	}
+	e.link = safeLink(err.Link)
+}
+
+// safeLink keeps addresses that a browser may open: they come from services.
+func safeLink(link string) string {
+	u, err := url.Parse(link)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || len(link) > 2048 {
+		return ""
+	}
+	return link
 }
 
 func (p *Pools) restModel(key modelKey, now time.Time) {

@@ -15,6 +15,7 @@ import (
 
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
+	"patchbay/backend/oauth"
 	"patchbay/backend/provider"
 	"patchbay/backend/store"
 )
@@ -260,11 +261,22 @@ func (p *Pools) ask(ctx context.Context, e *entry) ([]canon.Model, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	p.mu.Lock()
-	gen := e.generation
+	gen, id := e.generation, e.row.ID
 	p.mu.Unlock()
 	up, err := p.upstream(ctx, e, gen)
 	if err != nil {
 		return nil, err
+	}
+	p.mu.Lock()
+	renews := e.renews
+	p.mu.Unlock()
+	var use oauth.Use
+	models, err := up.Models(oauth.Track(ctx, &use))
+	if err == nil || apierror.KindOf(err) != apierror.AuthExpired || !renews {
+		return models, err
+	}
+	if again, renewErr := p.tokens.Renew(ctx, id, &use); !again {
+		return nil, cmp.Or(renewErr, err)
 	}
 	return up.Models(ctx)
 }

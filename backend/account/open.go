@@ -57,7 +57,7 @@ func (p *Pools) upstream(ctx context.Context, e *entry, gen int) (provider.Upstr
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e.hidden = names(s.Settings)
-	e.renews = s.Refresh != ""
+	e.renews = s.Refresh != "" || a.Owner == CLI
 	if e.limit = a.MaxConcurrent; e.limit == 0 {
 		e.limit = info.Policy.MaxConcurrent
 	}
@@ -121,11 +121,10 @@ func (p *Pools) env(a Account, e *entry, s sealed, shared map[string]string) pro
 	if s.Proxy != "" {
 		proxy = s.Proxy
 	}
-	cred := s.credential()
 	return provider.Env{
-		Provider: a.Provider, AccountID: a.ID, Label: a.Name, HTTP: p.needs.HTTP(proxy), Settings: settings,
+		Provider: a.Provider, AccountID: a.ID, Login: a.Login, Label: a.Name, HTTP: p.needs.HTTP(proxy), Settings: settings,
 		Log:   p.needs.Log.With("provider", a.Provider, "account", a.ID),
-		Token: func(context.Context) (provider.Credential, error) { return cred, nil },
+		Token: p.tokenOf(a, s),
 		Note: func(key string) string {
 			p.mu.Lock()
 			defer p.mu.Unlock()

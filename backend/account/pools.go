@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -10,16 +11,19 @@ import (
 	"time"
 
 	"patchbay/backend/events"
+	"patchbay/backend/oauth"
 	"patchbay/backend/provider"
 	"patchbay/backend/store"
 )
 
 // Pools holds the accounts of all providers. It is safe for concurrent use.
 type Pools struct {
-	needs  Needs
-	wake   chan struct{} // tells Run that something changed
-	edit   sync.Mutex    // held by one change of a person at a time, over its database write
-	listed lists
+	needs   Needs
+	wake    chan struct{} // tells Run that something changed
+	edit    sync.Mutex    // held by one change of a person at a time, over its database write
+	signing sync.Mutex    // held by one finished sign-in at a time
+	listed  lists
+	tokens  *oauth.Tokens
 
 	mu      sync.Mutex // guards all below, and every field of an entry that says so
 	entries map[string]*entry
@@ -37,6 +41,7 @@ type entry struct {
 	hidden []string      // names of sealed settings, known once the login was opened
 	state  State
 	reason string
+	link   string
 
 	cool       map[string]*cooldown // by model, pattern or allModels
 	coolest    time.Time            // no pause ends later
@@ -72,6 +77,9 @@ func New(ctx context.Context, needs Needs) (*Pools, error) {
 		needs: needs, wake: make(chan struct{}, 1), entries: map[string]*entry{}, pools: map[string]*pool{},
 		rests: map[modelKey]time.Time{}, dirty: map[string]struct{}{},
 	}
+	p.tokens = oauth.NewTokens(oauth.TokenNeeds{
+		Book: book{p}, Leases: needs.Store.Leases("process/" + rand.Text()), Log: needs.Log, Reread: p.reread(),
+	})
 	rows, err := needs.Store.Accounts(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the accounts: %w", err)
@@ -101,7 +109,7 @@ func (p *Pools) insert(row store.Account) *entry {
 	if row.Notes == nil {
 		row.Notes = map[string]string{}
 	}
-	e := &entry{row: row, state: State(row.State), reason: row.Reason, limit: row.MaxConcurrent}
+	e := &entry{row: row, state: State(row.State), reason: row.Reason, link: row.Link, limit: row.MaxConcurrent, renews: row.Renews}
 	if e.state == "" {
 		e.state = Ready
 	}
@@ -121,6 +129,7 @@ func (e *entry) account() Account {
 	return Account{
 		ID: r.ID, Provider: r.Provider, Name: r.Name, Priority: r.Priority, Enabled: r.Enabled, Owner: Owner(r.Owner),
 		Settings: maps.Clone(r.Settings), SecretSettings: slices.Clone(e.hidden), Proxy: r.Proxy, MaxConcurrent: r.MaxConcurrent, Created: r.Created,
+		Login: r.Login, Identity: r.Identity, Renews: r.Renews, Expires: r.Expires,
 	}
 }
 

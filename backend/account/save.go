@@ -35,7 +35,7 @@ func (p *Pools) Flush(ctx context.Context) error {
 	rows := p.takeDirty()
 	err := p.needs.Store.Batch(ctx, func(ctx context.Context) error {
 		for _, h := range rows {
-			if err := p.needs.Store.SaveHealth(ctx, h.id, h.state, h.reason, h.notes, h.cooling); err != nil {
+			if err := p.needs.Store.SaveHealth(ctx, h.id, h.state, h.reason, h.link, h.notes, h.cooling); err != nil {
 				return err
 			}
 		}
@@ -49,9 +49,9 @@ func (p *Pools) Flush(ctx context.Context) error {
 }
 
 type health struct {
-	id, state, reason string
-	notes             map[string]string
-	cooling           []store.Cooldown
+	id, state, reason, link string
+	notes                   map[string]string
+	cooling                 []store.Cooldown
 }
 
 func (p *Pools) takeDirty() []health {
@@ -64,7 +64,7 @@ func (p *Pools) takeDirty() []health {
 		if e == nil {
 			continue
 		}
-		h := health{id: id, state: string(e.state), reason: e.reason, notes: maps.Clone(e.row.Notes)}
+		h := health{id: id, state: string(e.state), reason: e.reason, link: e.link, notes: maps.Clone(e.row.Notes)}
 		for scope, c := range e.cool {
 			if c.until.After(now) {
 				h.cooling = append(h.cooling, store.Cooldown{Account: id, Model: scope, Absent: c.absent, Until: c.until, Reason: c.reason, Level: c.level})

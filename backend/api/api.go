@@ -29,6 +29,19 @@ type Service interface {
 	// TestAccount asks the account's service for what is free. What it finds wrong with the account is in the answer; an
 	// error means that it could not be tested. An address that works better than the one at hand is kept.
 	TestAccount(ctx context.Context, id string) (TestView, error)
+	// RenewAccount replaces the token of an account's login now.
+	RenewAccount(ctx context.Context, id string) (AccountView, error)
+
+	// Logins lists the sign-ins of the last minutes, latest first.
+	Logins(ctx context.Context) ([]LoginView, error)
+	// StartLogin begins a sign-in: a new account, or the one that is named signs in again. For a provider that a person must
+	// turn on first, or with a risk to know, AcceptRisk is that deliberate act.
+	StartLogin(ctx context.Context, l NewLogin) (LoginView, error)
+	// Login returns a sign-in as soon as it is further than seq, at the latest after some twenty seconds.
+	Login(ctx context.Context, id string, seq int) (LoginView, error)
+	// PasteLogin gives a sign-in the code, or the address that the browser ended on.
+	PasteLogin(ctx context.Context, id string, text secret.Value) (LoginView, error)
+	CancelLogin(ctx context.Context, id string) error
 
 	// Keys lists the client keys, revoked ones too.
 	Keys(ctx context.Context) ([]KeyView, error)
@@ -92,7 +105,76 @@ type AccountView struct {
 	InFlight      int               `json:"in_flight"`
 	Cooling       []CoolDownView    `json:"cooling,omitempty"`
 	Created       time.Time         `json:"created,omitzero"`
+	Login         string            `json:"login,omitempty"`    // id of the login by which it signed in; none for a key
+	Identity      string            `json:"identity,omitempty"` // who signed in, as the service says
+	Renews        bool              `json:"renews,omitempty"`   // the login is renewed without a person
+	Expires       time.Time         `json:"expires,omitzero"`   // end of the present token
+	Next          *NextStep         `json:"next,omitempty"`     // what a person has to do, if anything
 }
+
+// NextStep is what a person can do about an account that cannot be used.
+type NextStep struct {
+	Text    string `json:"text"`
+	Link    string `json:"link,omitempty"`    // a page for it
+	Command string `json:"command,omitempty"` // a command for it
+}
+
+// LoginOption is one way to get an account of a provider.
+type LoginOption struct {
+	ID     string      `json:"id"`
+	Kind   string      `json:"kind"` // browser, device, key, file
+	Label  string      `json:"label,omitempty"`
+	Text   string      `json:"text,omitempty"`
+	Fields []FieldView `json:"fields,omitempty"` // asked for first
+}
+
+// FieldView is one thing that a sign-in or an account asks for.
+type FieldView struct {
+	Key      string   `json:"key"`
+	Label    string   `json:"label,omitempty"`
+	Kind     string   `json:"kind,omitempty"`
+	Default  string   `json:"default,omitempty"`
+	Options  []string `json:"options,omitempty"`
+	Required bool     `json:"required,omitempty"`
+	Secret   bool     `json:"secret,omitempty"`
+}
+
+// NewLogin is a sign-in to be started.
+type NewLogin struct {
+	Provider string            `json:"provider,omitempty"`
+	Account  string            `json:"account,omitempty"` // id of the account that signs in again
+	Login    string            `json:"login,omitempty"`   // id of a LoginOption; "" = the first that suits the mode
+	Mode     string            `json:"mode,omitempty"`    // browser, paste (the browser is on another machine), device; "" = any
+	Name     string            `json:"name,omitempty"`
+	Fields   map[string]string `json:"fields,omitempty"`
+	Proxy    secret.Value      `json:"proxy,omitzero"` // of a new account; the sign-in goes through it too
+	// AcceptRisk says that the person has read the provider's label and wants it all the same. It turns the provider on.
+	AcceptRisk bool `json:"accept_risk,omitempty"`
+}
+
+// LoginView is a sign-in under way, or how it ended.
+type LoginView struct {
+	ID        string    `json:"id"`
+	Provider  string    `json:"provider"`
+	Login     string    `json:"login,omitempty"`
+	Kind      string    `json:"kind"`  // browser, paste or device
+	State     string    `json:"state"` // waiting, finishing, done, failed, canceled, expired
+	Seq       int       `json:"seq"`
+	URL       string    `json:"url,omitempty"`        // the page to open
+	UserCode  string    `json:"user_code,omitempty"`  // what to type there, for a device login
+	VerifyURL string    `json:"verify_url,omitempty"` // where to type it on another machine
+	Paste     bool      `json:"paste,omitempty"`      // a code or an address can be pasted
+	PasteHint string    `json:"paste_hint,omitempty"`
+	Note      string    `json:"note,omitempty"` // good to know meanwhile: who holds a port
+	Text      string    `json:"text,omitempty"` // how it ended and what to do next
+	Account   string    `json:"account,omitempty"`
+	Label     string    `json:"label,omitempty"` // the account's name
+	Started   time.Time `json:"started,omitzero"`
+	Expires   time.Time `json:"expires,omitzero"`
+}
+
+// Over reports that nothing more will happen.
+func (l LoginView) Over() bool { return l.State != "waiting" && l.State != "finishing" }
 
 // CoolDownView is a pause of an account for one model; "" means the whole account.
 type CoolDownView struct {
@@ -109,6 +191,8 @@ type NewAccount struct {
 	Settings map[string]string `json:"settings,omitempty"`
 	Priority int               `json:"priority,omitzero"`
 	Proxy    secret.Value      `json:"proxy,omitzero"` // a URL, which may hold a password
+	// AcceptRisk turns a provider on that is off until a person has read its label.
+	AcceptRisk bool `json:"accept_risk,omitempty"`
 }
 
 // AccountChange names what is to change; nil leaves it alone.
@@ -158,6 +242,7 @@ type ProviderView struct {
 	NoKey       bool           `json:"no_key,omitempty"`  // accounts need no key
 	Instead     string         `json:"instead,omitempty"` // what to use instead, when discontinued
 	Risk        *RiskView      `json:"risk,omitempty"`
+	Logins      []LoginOption  `json:"logins,omitempty"`
 	Models      int            `json:"models"`             // as far as known without asking the service
 	Accounts    map[string]int `json:"accounts,omitempty"` // by state
 }

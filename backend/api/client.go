@@ -161,6 +161,39 @@ func (c *Client) TestAccount(ctx context.Context, id string) (out TestView, err 
 	return out, err
 }
 
+// RenewAccount implements Service.
+func (c *Client) RenewAccount(ctx context.Context, id string) (out AccountView, err error) {
+	err = c.do(ctx, http.MethodPost, "/api/accounts/"+url.PathEscape(id)+"/refresh", nil, &out)
+	return out, err
+}
+
+// Logins implements Service.
+func (c *Client) Logins(ctx context.Context) ([]LoginView, error) {
+	return getItems[LoginView](ctx, c, "/api/logins", nil)
+}
+
+// StartLogin implements Service.
+func (c *Client) StartLogin(ctx context.Context, l NewLogin) (out LoginView, err error) {
+	err = c.do(ctx, http.MethodPost, "/api/logins", l, &out)
+	return out, err
+}
+
+// Login implements Service.
+func (c *Client) Login(ctx context.Context, id string, seq int) (LoginView, error) {
+	return get[LoginView](ctx, c, "/api/logins/"+url.PathEscape(id), url.Values{"seq": {strconv.Itoa(seq)}})
+}
+
+// PasteLogin implements Service.
+func (c *Client) PasteLogin(ctx context.Context, id string, text secret.Value) (out LoginView, err error) {
+	err = c.do(ctx, http.MethodPost, "/api/logins/"+url.PathEscape(id)+"/paste", pasted{text}, &out)
+	return out, err
+}
+
+// CancelLogin implements Service.
+func (c *Client) CancelLogin(ctx context.Context, id string) error {
+	return c.do(ctx, http.MethodDelete, "/api/logins/"+url.PathEscape(id), nil, nil)
+}
+
 // Keys implements Service.
 func (c *Client) Keys(ctx context.Context) ([]KeyView, error) {
 	return getItems[KeyView](ctx, c, "/api/keys", nil)

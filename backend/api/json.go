@@ -63,6 +63,11 @@ type items[T any] struct {
 	Items []T `json:"items"`
 }
 
+// pasted is the body of what a person pasted into a sign-in.
+type pasted struct {
+	Text secret.Value `json:"text"`
+}
+
 // provider is the body of the default provider.
 type provider struct {
 	Provider string `json:"provider"`

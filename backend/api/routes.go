@@ -29,8 +29,20 @@ var endpoints = []endpoint{
 	{pattern: "POST /api/accounts/{id}/clear", call: clearAccount},
 	// id: asks its service for what is free
 	{pattern: "POST /api/accounts/{id}/test", call: testAccount},
+	// id: replaces the token of its login
+	{pattern: "POST /api/accounts/{id}/refresh", call: renewAccount},
 	// id
 	{pattern: "DELETE /api/accounts/{id}", call: removeAccount, status: http.StatusNoContent},
+
+	{pattern: "GET /api/logins", call: listLogins},
+	// provider or account; login, mode, name, fields, proxy, accept_risk
+	{pattern: "POST /api/logins", call: startLogin, status: http.StatusCreated},
+	// id ?seq: answers when it is further than that, or after twenty seconds
+	{pattern: "GET /api/logins/{id}", call: getLogin},
+	// id; text: a code, code#state, or the address that the browser ended on
+	{pattern: "POST /api/logins/{id}/paste", call: pasteLogin},
+	// id: cancels it
+	{pattern: "DELETE /api/logins/{id}", call: cancelLogin, status: http.StatusNoContent},
 
 	{pattern: "GET /api/keys", call: listKeys},
 	// name, key (16 characters or more; without it one is made), expires
@@ -96,6 +108,52 @@ func changeAccount(svc Service, r *http.Request) (any, error) {
 
 func clearAccount(svc Service, r *http.Request) (any, error) {
 	return svc.ClearAccount(r.Context(), r.PathValue("id"))
+}
+
+func renewAccount(svc Service, r *http.Request) (any, error) {
+	return svc.RenewAccount(r.Context(), r.PathValue("id"))
+}
+
+func listLogins(svc Service, r *http.Request) (any, error) { return list(svc.Logins(r.Context())) }
+
+func startLogin(svc Service, r *http.Request) (any, error) {
+	var l NewLogin
+	if err := decode(r.Body, &l); err != nil {
+		return nil, err
+	}
+	if l.Provider == "" && l.Account == "" {
+		return nil, apierror.Invalid("provider", "name the provider to sign in to, or the account that signs in again")
+	}
+	switch l.Mode {
+	case "", "browser", "paste", "device":
+	default:
+		return nil, apierror.Invalid("mode", "the mode is browser, paste or device")
+	}
+	return svc.StartLogin(r.Context(), l)
+}
+
+func getLogin(svc Service, r *http.Request) (any, error) {
+	seq := -1 // as it is now
+	if text := r.URL.Query().Get("seq"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, apierror.Invalid("seq", "seq is the number of the state that is known already")
+		}
+		seq = n
+	}
+	return svc.Login(r.Context(), r.PathValue("id"), seq)
+}
+
+func pasteLogin(svc Service, r *http.Request) (any, error) {
+	var p pasted
+	if err := decode(r.Body, &p); err != nil {
+		return nil, err
+	}
+	return svc.PasteLogin(r.Context(), r.PathValue("id"), p.Text)
+}
+
+func cancelLogin(svc Service, r *http.Request) (any, error) {
+	return nil, svc.CancelLogin(r.Context(), r.PathValue("id"))
 }
 
 func removeAccount(svc Service, r *http.Request) (any, error) {

@@ -182,12 +182,24 @@ func (c *Call) account(ctx context.Context, cand route.Candidate, lease *account
 	if policy.Repeats != 0 {
 		repeats = min(max(policy.Repeats, 0), 3)
 	}
+	renewed := false
 	for n := 0; ; n++ {
 		err = c.attempt(ctx, cand, lease, req, policy, yield)
-		if err == nil || errors.Is(err, errStopped) || c.committed() || n >= repeats || c.Route().Attempts >= attempts {
+		if err == nil || errors.Is(err, errStopped) || c.committed() || c.Route().Attempts >= attempts {
 			return err
 		}
-		pause, again := again(apierror.From(err), policy)
+		e := apierror.From(err)
+		if apierror.PolicyOf(e.Kind).Same == apierror.RepeatFresh && !renewed {
+			if renewed, err = c.renew(ctx, cand, lease, e); !renewed {
+				return err
+			}
+			n-- // it is no repeat of the same thing
+			continue
+		}
+		if n >= repeats {
+			return err
+		}
+		pause, again := again(e, policy)
 		if !again {
 			return err
 		}
@@ -215,7 +227,21 @@ func again(e *apierror.Error, policy provider.Policy) (time.Duration, bool) {
 	case apierror.RepeatIfShort:
 		return e.RetryAfter, e.RetryAfter > 0 && e.RetryAfter <= policy.ShortWait
 	default:
-		return 0, false // RepeatFresh needs a login that can be refreshed: the token source reports it
+		return 0, false
+	}
+}
+
+// renew replaces the login that the service refused, once. What stays in the way is the outcome of the attempt then: a line
+// that failed does not make the login a bad one.
+func (c *Call) renew(ctx context.Context, cand route.Candidate, lease *account.Lease, refused *apierror.Error) (bool, error) {
+	ok, err := lease.Renew(ctx)
+	switch {
+	case ok:
+		return true, nil
+	case err != nil:
+		return false, c.explain(ctx, cand, lease, err)
+	default:
+		return false, refused
 	}
 }
 
@@ -240,7 +266,7 @@ func (c *Call) attempt(ctx context.Context, cand route.Candidate, lease *account
 		defer t.Stop()
 	}
 	a := &answer{call: c, yield: yield, keep: c.req.Format != cand.Wire}
-	for ev, serr := range lease.Upstream().Stream(actx, req) {
+	for ev, serr := range lease.Upstream().Stream(lease.Track(actx), req) {
 		if serr != nil {
 			return limitHit(actx, serr, c.firstLimit(cand.Provider, policy), c.g.limits(cand.Provider).Total)
 		}

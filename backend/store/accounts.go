@@ -16,6 +16,11 @@ type Account struct {
 	Proxy              string // without its password
 	MaxConcurrent      int
 	Created            time.Time
+	Login              string // id of the provider's login by which it signed in, "" = by a key
+	Identity           string // who signed in, "" = not known
+	Link               string // where a person can mend its state
+	Renews             bool   // the login can be renewed
+	Issued, Expires    time.Time
 }
 
 // Cooldown is a pause of an account for one model, a pattern of models, or all ("*").
@@ -27,7 +32,7 @@ type Cooldown struct {
 	Level          int // how many pauses in a row this is
 }
 
-const accountColumns = `id, provider, name, priority, enabled, owner, state, reason, settings, notes, proxy, max_concurrent, created_at`
+const accountColumns = `id, provider, name, priority, enabled, owner, state, reason, settings, notes, proxy, max_concurrent, created_at, login, identity, link, renews, issued_at, expires_at`
 
 // Accounts returns all accounts.
 func (d *DB) Accounts(ctx context.Context) ([]Account, error) {
@@ -37,13 +42,13 @@ func (d *DB) Accounts(ctx context.Context) ([]Account, error) {
 func scanAccount(row scanner) (Account, error) {
 	var a Account
 	var settings, notes string
-	var created int64
+	var created, issued, expires int64
 	err := row.Scan(&a.ID, &a.Provider, &a.Name, &a.Priority, &a.Enabled, &a.Owner, &a.State, &a.Reason,
-		&settings, &notes, &a.Proxy, &a.MaxConcurrent, &created)
+		&settings, &notes, &a.Proxy, &a.MaxConcurrent, &created, &a.Login, &a.Identity, &a.Link, &a.Renews, &issued, &expires)
 	if err != nil {
 		return a, err
 	}
-	a.Created = fromMillis(created)
+	a.Created, a.Issued, a.Expires = fromMillis(created), fromMillis(issued), fromMillis(expires)
 	if a.Settings, err = unpack[map[string]string](settings); err != nil {
 		return a, err
 	}
@@ -54,12 +59,15 @@ func scanAccount(row scanner) (Account, error) {
 // PutAccount writes an account, new or changed.
 func (d *DB) PutAccount(ctx context.Context, a Account) error {
 	_, err := d.exec(ctx, `INSERT INTO accounts(`+accountColumns+`)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 ON CONFLICT (id) DO UPDATE SET provider = excluded.provider, name = excluded.name, priority = excluded.priority,
   enabled = excluded.enabled, owner = excluded.owner, state = excluded.state, reason = excluded.reason,
-  settings = excluded.settings, notes = excluded.notes, proxy = excluded.proxy, max_concurrent = excluded.max_concurrent`,
+  settings = excluded.settings, notes = excluded.notes, proxy = excluded.proxy, max_concurrent = excluded.max_concurrent,
+  login = excluded.login, identity = excluded.identity, link = excluded.link, renews = excluded.renews,
+  issued_at = excluded.issued_at, expires_at = excluded.expires_at`,
 		a.ID, a.Provider, a.Name, a.Priority, a.Enabled, a.Owner, a.State, a.Reason,
-		pack(a.Settings), pack(a.Notes), a.Proxy, a.MaxConcurrent, millis(a.Created))
+		pack(a.Settings), pack(a.Notes), a.Proxy, a.MaxConcurrent, millis(a.Created),
+		a.Login, a.Identity, a.Link, a.Renews, millis(a.Issued), millis(a.Expires))
 	return err
 }
 
@@ -82,11 +90,17 @@ func scanCooldown(row scanner) (Cooldown, error) {
 	return c, err
 }
 
+// SetLoginTimes writes when the login of an account was given out and when it ends, without touching what a person decided.
+// An account that is gone is ErrNotFound.
+func (d *DB) SetLoginTimes(ctx context.Context, id string, issued, expires time.Time, renews bool) error {
+	return d.one(ctx, `UPDATE accounts SET issued_at = $2, expires_at = $3, renews = $4 WHERE id = $1`, id, millis(issued), millis(expires), renews)
+}
+
 // SaveHealth writes the state of one account and replaces its cool-downs. An account that is gone is no error: it was
 // removed while its last call ran.
-func (d *DB) SaveHealth(ctx context.Context, id, state, reason string, notes map[string]string, cooling []Cooldown) error {
+func (d *DB) SaveHealth(ctx context.Context, id, state, reason, link string, notes map[string]string, cooling []Cooldown) error {
 	return d.Batch(ctx, func(ctx context.Context) error {
-		n, err := d.exec(ctx, `UPDATE accounts SET state = $2, reason = $3, notes = $4 WHERE id = $1`, id, state, reason, pack(notes))
+		n, err := d.exec(ctx, `UPDATE accounts SET state = $2, reason = $3, link = $4, notes = $5 WHERE id = $1`, id, state, reason, link, pack(notes))
 		if err != nil || n == 0 {
 			return err
 		}

@@ -110,6 +110,13 @@ CREATE TABLE model_lists (
   at BIGINT NOT NULL,
   models TEXT NOT NULL
 );
+`, `
+ALTER TABLE accounts ADD COLUMN login TEXT NOT NULL DEFAULT '';
+ALTER TABLE accounts ADD COLUMN identity TEXT NOT NULL DEFAULT '';
+ALTER TABLE accounts ADD COLUMN link TEXT NOT NULL DEFAULT '';
+ALTER TABLE accounts ADD COLUMN renews BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE accounts ADD COLUMN issued_at BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE accounts ADD COLUMN expires_at BIGINT NOT NULL DEFAULT 0;
 `}
 
 // migrate brings the schema up to date. A database that is up to date costs one query.

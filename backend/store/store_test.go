@@ -211,8 +211,8 @@ func TestAccountsAndCooldowns(t *testing.T) {
 		{Account: "a", Model: "m", Absent: true, Until: moment.Add(time.Minute), Level: 3},
 		{Account: "a", Model: "over", Until: moment.Add(-time.Minute)},
 	}
-	check(t, db.SaveHealth(ctx, "a", "needs_login", "refused", map[string]string{"k": "v"}, cool))
-	check(t, db.SaveHealth(ctx, "gone", "ready", "", nil, cool))
+	check(t, db.SaveHealth(ctx, "a", "needs_login", "refused", "", map[string]string{"k": "v"}, cool))
+	check(t, db.SaveHealth(ctx, "gone", "ready", "", "", nil, cool))
 	a.State, a.Reason, a.Notes = "needs_login", "refused", map[string]string{"k": "v"}
 
 	again := reopen(t, path)
@@ -223,7 +223,7 @@ func TestAccountsAndCooldowns(t *testing.T) {
 	check(t, err)
 	diff(t, cool[:2], pauses)
 
-	check(t, db.SaveHealth(ctx, "a", "ready", "", nil, nil))
+	check(t, db.SaveHealth(ctx, "a", "ready", "", "", nil, nil))
 	pauses, err = db.Cooldowns(ctx, moment)
 	check(t, err)
 	diff(t, []Cooldown(nil), pauses)
@@ -237,7 +237,7 @@ func TestRemovedAccountTakesItsCooldownsAlong(t *testing.T) {
 	db := open(t)
 	ctx := t.Context()
 	check(t, db.PutAccount(ctx, Account{ID: "a"}))
-	check(t, db.SaveHealth(ctx, "a", "", "", nil, []Cooldown{{Model: "m", Until: moment}}))
+	check(t, db.SaveHealth(ctx, "a", "", "", "", nil, []Cooldown{{Model: "m", Until: moment}}))
 	check(t, db.DeleteAccount(ctx, "a"))
 	got, err := db.Cooldowns(ctx, time.Time{})
 	check(t, err)

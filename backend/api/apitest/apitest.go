@@ -29,6 +29,10 @@ type Service struct {
 	Tests         map[string]api.TestView // by account id
 	Refreshed     []string                // providers whose models were asked for anew
 	ModelList     []api.ModelView
+	LoginList     []api.LoginView // what StartLogin makes stands here; tests move it on
+	LoginSteps    []api.LoginView // what Login returns, one after the other, the last one again and again
+	Started       []api.NewLogin  // what StartLogin got
+	Pasted        []secret.Value  // what PasteLogin got
 	RequestList   []api.RequestView
 	UsageRows     []api.UsageRow
 	Findings      []api.Finding
@@ -154,6 +158,84 @@ func (s *Service) RemoveAccount(_ context.Context, id string) error {
 	}
 	s.AccountList = slices.DeleteFunc(s.AccountList, func(a api.AccountView) bool { return a.ID == id })
 	return nil
+}
+
+// RenewAccount implements api.Service.
+func (s *Service) RenewAccount(_ context.Context, id string) (api.AccountView, error) {
+	defer s.lock()()
+	a, err := s.account(id)
+	if err != nil {
+		return api.AccountView{}, err
+	}
+	a.Expires = Moment.Add(time.Hour)
+	return *a, nil
+}
+
+// Logins implements api.Service.
+func (s *Service) Logins(context.Context) ([]api.LoginView, error) {
+	defer s.lock()()
+	return slices.Clone(s.LoginList), s.Err
+}
+
+// StartLogin implements api.Service.
+func (s *Service) StartLogin(_ context.Context, l api.NewLogin) (api.LoginView, error) {
+	defer s.lock()()
+	if s.Err != nil {
+		return api.LoginView{}, s.Err
+	}
+	s.Started = append(s.Started, l)
+	v := api.LoginView{
+		ID: s.next("l"), Provider: l.Provider, Login: l.Login, Kind: l.Mode, State: "waiting", Paste: l.Mode != "device",
+		URL: "https://sign-in.example.test/authorize", PasteHint: "Copy the address and paste it.", Started: Moment, Expires: Moment.Add(10 * time.Minute),
+	}
+	if v.Kind == "" {
+		v.Kind = "browser"
+	}
+	if v.Kind == "device" {
+		v.UserCode, v.VerifyURL = "ABCD-1234", "https://sign-in.example.test/device"
+	}
+	s.LoginList = append(s.LoginList, v)
+	return v, nil
+}
+
+// Login implements api.Service.
+func (s *Service) Login(_ context.Context, id string, _ int) (api.LoginView, error) {
+	defer s.lock()()
+	if s.Err != nil {
+		return api.LoginView{}, s.Err
+	}
+	if len(s.LoginSteps) > 0 {
+		v := s.LoginSteps[0]
+		if len(s.LoginSteps) > 1 {
+			s.LoginSteps = s.LoginSteps[1:]
+		}
+		v.ID = id
+		return v, nil
+	}
+	i := slices.IndexFunc(s.LoginList, func(l api.LoginView) bool { return l.ID == id })
+	if i < 0 {
+		return api.LoginView{}, apierror.New(apierror.RouteNotFound, "there is no sign-in %s", id)
+	}
+	return s.LoginList[i], nil
+}
+
+// PasteLogin implements api.Service.
+func (s *Service) PasteLogin(ctx context.Context, id string, text secret.Value) (api.LoginView, error) {
+	done := s.lock()
+	s.Pasted = append(s.Pasted, text)
+	done()
+	return s.Login(ctx, id, 0)
+}
+
+// CancelLogin implements api.Service.
+func (s *Service) CancelLogin(_ context.Context, id string) error {
+	defer s.lock()()
+	for i := range s.LoginList {
+		if s.LoginList[i].ID == id {
+			s.LoginList[i].State = "canceled"
+		}
+	}
+	return s.Err
 }
 
 // Keys implements api.Service.
