@@ -78,7 +78,7 @@ type offered struct {
 var (
 	errUsed     = errors.New("the sign-in has its answer already")
 	errCanceled = errors.New("canceled by the person")
-	errClosing  = errors.New("Patchbay is stopping")
+	errClosing  = errors.New("stopping")
 )
 
 // takes reports whether the browser may come back to this path.
