@@ -18,6 +18,7 @@ import (
 // providers is every upstream service Patchbay knows by itself, in the order people see them.
 var providers = []provider.Driver{
 	openaicompat.Driver{},
+	openaicompat.Responses{},
 	anthropiccompat.Driver{},
 	geminiapi.Driver{},
 	forward.Driver{},
@@ -25,10 +26,11 @@ var providers = []provider.Driver{
 
 // kinds makes the driver of a provider that a person added, by its kind.
 var kinds = map[string]func(provider.Info) provider.Driver{
-	"openai":    func(i provider.Info) provider.Driver { return openaicompat.New(i) },
-	"anthropic": func(i provider.Info) provider.Driver { return anthropiccompat.New(i) },
-	"gemini":    func(i provider.Info) provider.Driver { return geminiapi.New(i) },
-	"forward":   func(i provider.Info) provider.Driver { return forward.New(i) },
+	"openai":           func(i provider.Info) provider.Driver { return openaicompat.New(i) },
+	"openai-responses": func(i provider.Info) provider.Driver { return openaicompat.NewResponses(i) },
+	"anthropic":        func(i provider.Info) provider.Driver { return anthropiccompat.New(i) },
+	"gemini":           func(i provider.Info) provider.Driver { return geminiapi.New(i) },
+	"forward":          func(i provider.Info) provider.Driver { return forward.New(i) },
 }
 
 // offered is one provider under the settings of the moment.

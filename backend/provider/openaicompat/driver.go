@@ -1,6 +1,6 @@
-// Package openaicompat is the driver for services that speak OpenAI Chat: OpenAI itself, and whatever a person adds as a
-// provider of kind "openai". What a service does differently is data: settings, quirks, and what it was seen to refuse.
-// The wire format is in backend/wire/openai.
+// Package openaicompat has the drivers for services that speak OpenAI Chat or OpenAI Responses: OpenAI itself, and whatever a
+// person adds as a provider of kind "openai" or "openai-responses". What a service does differently is data: settings,
+// quirks, and what it was seen to refuse. The wire formats are in backend/wire/openai and backend/wire/responses.
 package openaicompat
 
 import (
@@ -51,7 +51,7 @@ var fields = []provider.Field{
 const ownHost = "api.openai.com"
 
 // endpoints are ends of addresses that people paste although they are no part of the base URL.
-var endpoints = []string{"/chat/completions", "/responses", "/models", "/embeddings", "/images/generations", "/images/edits", "/completions"}
+var endpoints = []string{"/chat/completions", "/responses/compact", "/responses", "/models", "/embeddings", "/images/generations", "/images/edits", "/completions"}
 
 // builtIn is OpenAI. Base URL and forms of keys: OpenAI's public API reference.
 var builtIn = New(provider.Info{
@@ -70,6 +70,16 @@ func (d Driver) Info() provider.Info {
 
 // Open prepares the service for one account.
 func (d Driver) Open(env provider.Env) (provider.Upstream, error) {
+	u, err := d.open(env)
+	if err != nil {
+		return nil, err
+	}
+	u.options = u.configured()
+	return u, nil
+}
+
+// open prepares what both endpoints for answers have in common.
+func (d Driver) open(env provider.Env) (*upstream, error) {
 	info := d.Info()
 	raw := env.Settings[provider.SettingBaseURL]
 	if raw == "" {
@@ -86,7 +96,6 @@ func (d Driver) Open(env provider.Env) (provider.Upstream, error) {
 	if info.ModelsURL != "" {
 		u.list = transport.OriginOf(base) + info.ModelsURL
 	}
-	u.options = u.configured()
 	return u, nil
 }
 

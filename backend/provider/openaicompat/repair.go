@@ -34,11 +34,16 @@ func refusedParam(e *apierror.Error) (string, bool) {
 	if !slices.Contains(droppable, param) {
 		return "", false
 	}
+	return param, refuses(e)
+}
+
+// refuses reports whether an error is about a parameter that the service does not take, not about a wrong value of it.
+func refuses(e *apierror.Error) bool {
 	switch e.Upstream.Code {
 	case "unsupported_parameter", "unsupported_value", "unknown_parameter":
-		return param, true
+		return true
 	}
-	return param, refusal.MatchString(e.Msg)
+	return refusal.MatchString(e.Msg)
 }
 
 // lasting reports whether the model will refuse the parameter every time. One effort that it does not know says nothing

@@ -29,7 +29,7 @@ type Options struct {
 	Include []string
 	// Only lists the members that may be sent; empty = all but Drop.
 	Only []string
-	// Drop lists members it refuses, as learned from its answers; "reasoning.summary" is one of them.
+	// Drop lists members it refuses, as learned from its answers; DropSummary and its like are among them.
 	Drop []string
 	// DropItemIDs takes the ids away from all items but reasoning: it refuses those that it did not make.
 	DropItemIDs bool
@@ -167,8 +167,10 @@ func (x *Exchange) edited() []byte {
 	if o.Has("client_metadata") && !x.o.ClientMetadata {
 		set("client_metadata", nil) // Codex's bookkeeping; other services refuse it
 	}
-	if v, changed := x.editReasoning(o.Get("reasoning")); changed {
-		set("reasoning", v)
+	for _, name := range []string{"reasoning", "text"} {
+		if v, changed := x.withoutRefused(name, o.Get(name)); changed {
+			set(name, v)
+		}
 	}
 	if v, changed := x.editInput(o.Get("input")); changed {
 		set("input", v)
@@ -177,7 +179,7 @@ func (x *Exchange) edited() []byte {
 		if !x.o.sends(m.Name) && !slices.ContainsFunc(list, func(e canon.Edit) bool { return e.Name == m.Name }) {
 			list = append(list, canon.Edit{Name: m.Name})
 			if x.req.Op == string(OpCreate) && o.Raw[m.ValueStart] != 'n' {
-				x.warn(m.Name, "the service does not take it")
+				x.warn(m.Name, notTaken)
 			}
 		}
 	}
@@ -202,21 +204,32 @@ func (x *Exchange) include(v jsontext.Value) (jsontext.Value, bool) {
 	return out, true
 }
 
-// editReasoning takes away what the upstream refuses of reasoning.
-func (x *Exchange) editReasoning(v jsontext.Value) (jsontext.Value, bool) {
-	if !slices.Contains(x.o.Drop, dropSummary) || oai.Member(v, "summary") == nil {
+// Names under which Options.Drop lists members of members.
+const (
+	DropSummary   = "reasoning.summary" // OpenAI gives it to verified organisations only
+	DropEffort    = "reasoning.effort"
+	DropVerbosity = "text.verbosity"
+)
+
+// withoutRefused takes away what the upstream refuses of a member that is an object.
+func (x *Exchange) withoutRefused(name string, v jsontext.Value) (jsontext.Value, bool) {
+	var edits []canon.Edit
+	for _, d := range x.o.Drop {
+		inner, ok := strings.CutPrefix(d, name+".")
+		if ok && oai.Member(v, inner) != nil {
+			edits = append(edits, canon.Edit{Name: inner})
+			x.warn(d, notTaken)
+		}
+	}
+	if len(edits) == 0 {
 		return v, false
 	}
 	o, err := canon.ParseObject(v)
 	if err != nil {
 		return v, false
 	}
-	x.warn(dropSummary, "the service does not take it")
-	return o.AppendEdited(nil, canon.Edit{Name: "summary"}), true
+	return o.AppendEdited(nil, edits...), true
 }
-
-// dropSummary is the name under which Drop lists the summary of reasoning: OpenAI gives it to verified organisations only.
-const dropSummary = "reasoning.summary"
 
 // editInput changes the items that the upstream would refuse: reasoning of another maker, ids that are too long or that it
 // did not make, the role system where it has none. It reports whether there were any.

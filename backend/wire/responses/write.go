@@ -142,7 +142,7 @@ func (w *writer) reasoning() jsontext.Value {
 	r := &w.req.Reasoning
 	if w.same && r.Source != "suffix" {
 		if v := w.req.Body.Get("reasoning"); !oai.IsNull(v) {
-			v, _ = w.x.editReasoning(v)
+			v, _ = w.x.withoutRefused("reasoning", v)
 			return v
 		}
 	}
@@ -156,14 +156,14 @@ func (w *writer) reasoning() jsontext.Value {
 		return nil
 	}
 	b := jsontext.Value{'{'}
-	if effort := w.effort(); effort != "" {
+	if effort := w.effort(); effort != "" && !slices.Contains(w.o.Drop, DropEffort) {
 		b = wire.AppendString(append(b, `"effort":`...), effort)
 	}
 	summary := r.Summary
 	if summary == "" && !w.same && r.Mode != canon.ReasonOff {
 		summary = "auto"
 	}
-	if summary != "" && summary != "none" && !slices.Contains(w.o.Drop, dropSummary) {
+	if summary != "" && summary != "none" && !slices.Contains(w.o.Drop, DropSummary) {
 		if len(b) > 1 {
 			b = append(b, ',')
 		}
@@ -199,19 +199,23 @@ func (w *writer) effort() string {
 
 // text writes the form of the answer's text.
 func (w *writer) text() jsontext.Value {
-	format := w.format()
-	if format == nil && w.req.Verbosity == "" {
+	format, verbosity := w.format(), w.req.Verbosity
+	if verbosity != "" && slices.Contains(w.o.Drop, DropVerbosity) {
+		w.x.warn(DropVerbosity, notTaken)
+		verbosity = ""
+	}
+	if format == nil && verbosity == "" {
 		return nil
 	}
 	b := jsontext.Value{'{'}
 	if format != nil {
 		b = append(append(b, `"format":`...), format...)
 	}
-	if w.req.Verbosity != "" {
+	if verbosity != "" {
 		if len(b) > 1 {
 			b = append(b, ',')
 		}
-		b = wire.AppendString(append(b, `"verbosity":`...), w.req.Verbosity)
+		b = wire.AppendString(append(b, `"verbosity":`...), verbosity)
 	}
 	return append(b, '}')
 }
