@@ -73,6 +73,7 @@ func (a *answer) estimate() canon.Event {
 func (a *answer) commit() error {
 	a.open = true
 	a.call.first = time.Now()
+	a.call.noteUse()
 	for _, ev := range a.held {
 		ev.More = true
 		if !a.yield(ev, nil) {

@@ -59,6 +59,7 @@ type Gateway struct {
 	policy   func(providerID string) provider.Policy
 	log      *slog.Logger
 	opaque   *opaqueStore
+	recent   recent
 }
 
 // Options are what a Gateway needs.

@@ -176,5 +176,6 @@ func (c *Call) sideOnce(ctx context.Context, cand route.Candidate, lease *accoun
 		return err
 	}
 	c.first = time.Now()
+	c.noteUse()
 	return nil
 }

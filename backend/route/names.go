@@ -8,6 +8,9 @@ import (
 	"patchbay/backend/canon"
 )
 
+// looseNames is the format whose clients do not send a model's name back as they got it.
+const looseNames = "ollama"
+
 // suffixed is a model's name without what clients append to it.
 type suffixed struct {
 	model     string
@@ -26,7 +29,7 @@ func parseSuffix(model, format string, listed func(string) bool) suffixed {
 		s.model = dashed
 		return s
 	}
-	if format == "ollama" {
+	if format == looseNames {
 		s.model = strings.TrimSuffix(s.model, ":latest")
 	}
 	for again := true; again; { // both may stand there, in either order

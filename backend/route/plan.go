@@ -73,6 +73,9 @@ func (r *Router) choose(x *index, q Query) (Candidate, string, error) {
 	if model == "" {
 		return Candidate{}, "", apierror.Invalid("model", "model is required")
 	}
+	if q.Format == looseNames {
+		model = x.spelled(model, x.provider(q.PathProvider))
+	}
 	if q.PathProvider != "" {
 		c, err := x.below(q.PathProvider, model, q.Format)
 		return c, "the path names " + q.PathProvider, err

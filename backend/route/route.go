@@ -42,7 +42,10 @@ type Options struct {
 	HasAccounts func(provider string) bool
 	// List returns the models of a provider: live, or the last good or built-in list when the service does not answer.
 	List func(ctx context.Context, provider string) ([]canon.Model, error)
-	Bus  *events.Bus
+	// Assumed tells the usual context and output of a model whose list says nothing of them, 0 if it cannot. It is shown
+	// and decides nothing. May be nil.
+	Assumed func(model string) (context, output int64)
+	Bus     *events.Bus
 }
 
 // Router makes plans. It is safe for concurrent use.
@@ -218,9 +221,10 @@ func (r *Router) notConfigured(x *index, provider string) error {
 
 // index is an immutable view over providers, lists and settings.
 type index struct {
-	providers []*Provider          // by priority, then id
-	byName    map[string]*Provider // ids and old ids
-	byLabel   map[string]*Provider // lower-case
+	providers []*Provider                  // by priority, then id
+	byName    map[string]*Provider         // ids and old ids
+	byLabel   map[string]*Provider         // lower-case
+	folded    map[string]map[string]string // provider, or "" for all -> name in lower case -> name
 	listed    map[string]map[string]canon.Model
 	known     map[string]bool        // providers whose list is known
 	byModel   map[string][]*Provider // model id -> providers that list it, in order
@@ -265,6 +269,12 @@ func buildIndex(providers []Provider, settings Settings, lists map[string][]cano
 		}
 		return strings.Compare(a, b)
 	})
+	for _, p := range x.providers { // an id is a label where no name is the same
+		if x.byLabel[p.ID] == nil {
+			x.byLabel[p.ID] = p
+		}
+	}
+	x.fold()
 	x.all = x.allModels()
 	return x
 }
