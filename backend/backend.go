@@ -26,7 +26,6 @@ import (
 	"patchbay/backend/canon"
 	"patchbay/backend/clientkey"
 	"patchbay/backend/config"
-	"patchbay/backend/doctor"
 	"patchbay/backend/events"
 	"patchbay/backend/gateway"
 	"patchbay/backend/logging"
@@ -75,12 +74,14 @@ type Backend struct {
 	dbNote   string        // what the store said about a file it could not read
 	moved    chan struct{} // the setting server.listen may have changed
 	look     chan struct{} // the vault may have changed
+	moved2   chan struct{} // the settings of the Ollama listener may have changed
 	offers   atomic.Pointer[[]offered]
 	presets  atomic.Pointer[preset.Set]
 
 	mu       sync.Mutex // guards what follows
 	base     string     // where it listens, "" before
 	listener net.Listener
+	second   second
 	firstKey secret.Value
 }
 
@@ -92,7 +93,7 @@ func Open(ctx context.Context, o Options) (b *Backend, err error) {
 	if o.Grace <= 0 {
 		o.Grace = DefaultGrace
 	}
-	b = &Backend{o: o, bus: &events.Bus{}, token: NewToken(), started: time.Now(), moved: make(chan struct{}, 1), look: make(chan struct{}, 1)}
+	b = &Backend{o: o, bus: &events.Bus{}, token: NewToken(), started: time.Now(), moved: make(chan struct{}, 1), moved2: make(chan struct{}, 1), look: make(chan struct{}, 1)}
 	opening := b // a failure returns nil, but what is open must be closed
 	defer func() {
 		if err != nil {
@@ -174,7 +175,7 @@ func (b *Backend) verify(old, cfg *config.Config) error {
 				return err
 			}
 		}
-		if old != nil && doctor.Loops(p.BaseURL, cfg.Server.Listen, nil) {
+		if old != nil && loopsBack(p.BaseURL, ownAddresses(cfg)) {
 			return &config.Error{Key: "providers." + id + ".base_url", Msg: p.BaseURL + " is Patchbay's own address: requests would go round in circles; give the address of the service"}
 		}
 	}
@@ -299,6 +300,7 @@ func (b *Backend) openFront() {
 		Providers:   func() []route.Provider { return routed(*b.offers.Load(), b.settings.Current()) },
 		Settings:    b.routing,
 		HasAccounts: b.accounts.HasAccounts,
+		Assumed:     func(id string) (int64, int64) { return b.presets.Load().Assumed(id) },
 		List: func(ctx context.Context, id string) ([]canon.Model, error) {
 			return b.accounts.Models(ctx, id), nil
 		},
@@ -311,10 +313,15 @@ func (b *Backend) openFront() {
 	b.gateway = gateway.New(gateway.Options{
 		Planner: b.router, Accounts: b.accounts, Log: b.record, Limits: b.limits, Policy: b.policy, Logger: b.log.For("gateway"),
 	})
-	b.server = server.New(server.Options{
+	b.server = server.New(b.serverOptions())
+}
+
+func (b *Backend) serverOptions() server.Options {
+	return server.Options{
 		Codecs: protocols, Gateway: b.gateway, Keys: b.keys, Models: b.router, Settings: b.serverSettings,
-		API: api.Handler(b, func() string { return b.token.Reveal() }), Health: b.health, Metrics: b.metrics, Logger: b.log.For("server"), HeadTime: cfg.Server.Limits.HeaderTimeout,
-	})
+		API: api.Handler(b, func() string { return b.token.Reveal() }), Health: b.health, Metrics: b.metrics, Logger: b.log.For("server"),
+		HeadTime: b.settings.Current().Server.Limits.HeaderTimeout,
+	}
 }
 
 func (b *Backend) routing() route.Settings {
@@ -370,9 +377,11 @@ func (b *Backend) settingsChanged(_, cfg *config.Config) {
 		b.log.Logger().Warn("The log levels cannot be set", "err", err)
 	}
 	b.router.Rebuild()
-	select {
-	case b.moved <- struct{}{}:
-	default: // it is told already
+	for _, moved := range []chan struct{}{b.moved, b.moved2} {
+		select {
+		case moved <- struct{}{}:
+		default: // it is told already
+		}
 	}
 	b.log.Logger().Info("Settings changed")
 }
@@ -404,6 +413,7 @@ func (b *Backend) Run(ctx context.Context) error {
 	jobs.Go(func() error { return b.watchVault(jctx) })
 	jobs.Go(func() error { return b.accounts.RunRefresh(jctx) })
 	jobs.Go(func() error { return b.serve(jctx) })
+	jobs.Go(func() error { return b.serveOllama(jctx) })
 	if b.o.Ready != nil {
 		b.o.Ready(b.Base())
 	}

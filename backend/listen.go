@@ -23,7 +23,7 @@ const DefaultGrace = 10 * time.Second
 
 // listen opens the listener and tells commands where it is.
 func (b *Backend) listen(ctx context.Context) error {
-	l, err := b.bind(ctx, b.settings.Current().Server.ListenAddr())
+	l, err := b.bind(ctx, b.settings.Current().Server.ListenAddr(), otherPort)
 	if err != nil {
 		return err
 	}
@@ -48,10 +48,10 @@ func (b *Backend) move(ctx context.Context, from, to string) (net.Listener, erro
 	b.mu.Unlock()
 	kept := old.Addr().String()
 	_ = old.Close() // it is given up either way
-	l, err := b.bind(ctx, to)
+	l, err := b.bind(ctx, to, otherPort)
 	if err != nil {
 		b.log.Logger().Error("Patchbay cannot listen on the new address and stays where it was", "new", to, "old", from, "err", err)
-		if l, err = b.bind(ctx, kept); err != nil {
+		if l, err = b.bind(ctx, kept, otherPort); err != nil {
 			return nil, err
 		}
 	}
@@ -71,11 +71,15 @@ func showHost(a net.Addr) string {
 	return ip.String()
 }
 
-func (b *Backend) bind(ctx context.Context, addr string) (net.Listener, error) {
+// otherPort says how to choose another port for the main listener.
+const otherPort = "patchbay serve --listen 127.0.0.1:PORT (or server.listen in the settings)"
+
+// bind opens a listener. other says where another port is chosen, if this one is taken.
+func (b *Backend) bind(ctx context.Context, addr, other string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, taken(addr)
+		return nil, taken(addr, other)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", addr, err)
@@ -84,7 +88,7 @@ func (b *Backend) bind(ctx context.Context, addr string) (net.Listener, error) {
 }
 
 // taken says who has the port. It is left to the person to choose another one.
-func taken(addr string) error {
+func taken(addr, other string) error {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("the address %s is in use", addr)
@@ -95,7 +99,7 @@ func taken(addr string) error {
 			holder = p.String()
 		}
 	}
-	return fmt.Errorf("port %s is in use by %s; stop it, or choose another port: patchbay serve --listen 127.0.0.1:PORT (or server.listen in the settings)", port, holder)
+	return fmt.Errorf("port %s is in use by %s; stop it, or choose another port: %s", port, holder, other)
 }
 
 // serve answers until ctx ends, then lets streams finish. It follows the setting server.listen.
@@ -217,17 +221,20 @@ func (b *Backend) health() server.Health {
 	case len(h.Reasons) > 0:
 		h.Status = server.HealthDegraded
 	}
-	if why := b.vaultReason(); why != "" {
+	degraded := func(why string) {
 		h.Reasons = append(h.Reasons, why)
 		if h.Status == server.HealthOK {
 			h.Status = server.HealthDegraded
 		}
 	}
+	if why := b.vaultReason(); why != "" {
+		degraded(why)
+	}
 	if p := b.settings.Problem(); p != nil {
-		h.Reasons = append(h.Reasons, "the settings file cannot be read; the last good settings are in force")
-		if h.Status == server.HealthOK {
-			h.Status = server.HealthDegraded
-		}
+		degraded("the settings file cannot be read; the last good settings are in force")
+	}
+	if err := b.ollamaProblem(); err != nil {
+		degraded("the Ollama listener: " + err.Error())
 	}
 	return h
 }

@@ -4,6 +4,7 @@ import (
 	"patchbay/backend/wire"
 	"patchbay/backend/wire/anthropic"
 	"patchbay/backend/wire/gemini"
+	"patchbay/backend/wire/ollama"
 	"patchbay/backend/wire/openai"
 	"patchbay/backend/wire/responses"
 )
@@ -15,4 +16,5 @@ var protocols = []wire.Codec{
 	anthropic.Codec{},
 	gemini.Codec{},
 	responses.Codec{},
+	ollama.Codec{},
 }

@@ -46,7 +46,7 @@ func explain(err error) error {
 func (b *Backend) Status(context.Context) (api.Status, error) {
 	st := api.Status{
 		Version: b.o.Version, Health: server.HealthDown, Base: b.Base(), PID: os.Getpid(), Started: b.started,
-		InFlight: b.server.InFlight(), DefaultProvider: b.router.Default(),
+		InFlight: b.inFlight(), DefaultProvider: b.router.Default(),
 		ConfigPath: b.settings.Path(), DatabasePath: b.o.Paths.Database(), LogDir: b.o.Paths.State,
 	}
 	if st.Base != "" {
@@ -145,6 +145,7 @@ func (b *Backend) Doctor(ctx context.Context) ([]api.Finding, error) {
 	if base != "" {
 		f.Listen = hostPort(base)
 	}
+	f.Second = b.secondFacts(base != "")
 	if p := b.settings.Problem(); p != nil {
 		f.ConfigProblems = append(f.ConfigProblems, p.Err.Error())
 	}

@@ -8,7 +8,6 @@ import (
 	"patchbay/backend/api"
 	"patchbay/backend/apierror"
 	"patchbay/backend/config"
-	"patchbay/backend/doctor"
 	"patchbay/backend/preset"
 	"patchbay/backend/provider"
 	"patchbay/backend/transport"
@@ -102,7 +101,7 @@ func (b *Backend) cleanBase(raw string) (string, error) {
 	if err != nil {
 		return "", apierror.Invalid("base_url", "%s", apierror.From(err).Msg)
 	}
-	if doctor.Loops(base, b.settings.Current().Server.Listen, nil) || doctor.Loops(base, hostPort(b.Base()), nil) {
+	if loopsBack(base, b.listeningAt()) {
 		return "", apierror.Invalid("base_url", "%s is Patchbay's own address; give the address of the service", base)
 	}
 	return base, nil

@@ -35,6 +35,16 @@ type Server struct {
 	AllowedOrigins []string     `yaml:"allowed_origins"`
 	TrustedProxies []string     `yaml:"trusted_proxies"` // addresses or networks whose forwarding headers count
 	Limits         ServerLimits `yaml:"limits"`
+
+	OllamaListener OllamaListener `yaml:"ollama_listener"`
+}
+
+// OllamaListener is a second address, for apps that look for Ollama at its own and cannot be told otherwise. Ollama's
+// protocol and the others are served there, the management API is not.
+type OllamaListener struct {
+	Enabled bool   `yaml:"enabled"` // off by default: a real Ollama may own the address
+	Listen  string `yaml:"listen"`  // address:port
+	NoKey   bool   `yaml:"no_key"`  // programs on this machine need no client key there
 }
 
 // ServerLimits bounds what one request may take.
@@ -159,6 +169,8 @@ func Default() *Config {
 		Server: Server{
 			Listen: "127.0.0.1:8390",
 			Limits: ServerLimits{BodyBytes: 64 << 20, HeaderTimeout: 10 * time.Second, ReadTimeout: 5 * time.Minute},
+			// Ollama v0.17.4 listens here unless OLLAMA_HOST says otherwise.
+			OllamaListener: OllamaListener{Listen: "127.0.0.1:11434"},
 		},
 		Routing:  Routing{MaxAttempts: 8},
 		Timeouts: Timeouts{Connect: 10 * time.Second, FirstEvent: 120 * time.Second, Idle: 300 * time.Second, KeepAlive: 15 * time.Second},

@@ -26,6 +26,10 @@ schema_version: 1
 #     body_bytes: 64MiB
 #     header_timeout: 10s
 #     read_timeout: 5m
+#   ollama_listener:              # a second address for apps that only know Ollama's
+#     enabled: false              # a real Ollama may own it
+#     listen: 127.0.0.1:11434
+#     no_key: false               # true: programs on this machine need no client key there
 
 # providers:
 #   deepseek:                     # a provider of your own: a kind and an address

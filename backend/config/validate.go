@@ -38,15 +38,10 @@ func (c *checker) fail(key, msg string) {
 
 func (c *checker) server() {
 	s := c.cfg.Server
-	host, port, err := net.SplitHostPort(s.Listen)
-	n, perr := strconv.ParseUint(port, 10, 16)
-	switch {
-	case err != nil || perr != nil:
-		c.fail("server.listen", strconv.Quote(s.Listen)+" is no address: write 127.0.0.1:8390")
-	case n > 0 && !s.LAN && !loopback(host):
-		c.fail("server.listen", s.Listen+" can be reached by other machines: set server.lan to true if that is wanted, else listen on 127.0.0.1")
-	case host != "" && host != "localhost" && net.ParseIP(strings.Trim(host, "[]")) == nil:
-		c.fail("server.listen", strconv.Quote(host)+" is no IP address: write 127.0.0.1, or an address of this machine")
+	c.listen("server.listen", s.Listen, Default().Server.Listen)
+	c.listen("server.ollama_listener.listen", s.OllamaListener.Listen, Default().Server.OllamaListener.Listen)
+	if o := s.OllamaListener; o.Enabled && samePort(o.Listen, s.Listen) {
+		c.fail("server.ollama_listener.listen", o.Listen+" is the address of server.listen: the two need a port each")
 	}
 	for _, h := range s.AllowedHosts {
 		if !hostish(h) {
@@ -74,6 +69,27 @@ func (c *checker) server() {
 	if s.Limits.BodyBytes < 1<<10 {
 		c.fail("server.limits.body_bytes", "less than 1KiB leaves no room for a request")
 	}
+}
+
+// listen checks an address to listen on.
+func (c *checker) listen(key, addr, example string) {
+	host, port, err := net.SplitHostPort(addr)
+	n, perr := strconv.ParseUint(port, 10, 16)
+	switch {
+	case err != nil || perr != nil:
+		c.fail(key, strconv.Quote(addr)+" is no address: write "+example)
+	case n > 0 && !c.cfg.Server.LAN && !loopback(host):
+		c.fail(key, addr+" can be reached by other machines: set server.lan to true if that is wanted, else listen on 127.0.0.1")
+	case host != "" && host != "localhost" && net.ParseIP(strings.Trim(host, "[]")) == nil:
+		c.fail(key, strconv.Quote(host)+" is no IP address: write 127.0.0.1, or an address of this machine")
+	}
+}
+
+// samePort reports whether two addresses have the same port, other than "any free one".
+func samePort(a, b string) bool {
+	_, p, aerr := net.SplitHostPort(a)
+	_, q, berr := net.SplitHostPort(b)
+	return aerr == nil && berr == nil && p == q && p != "0"
 }
 
 func (c *checker) database() {

@@ -51,6 +51,33 @@ func port(f Facts, s System) []Finding {
 	}}
 }
 
+// second says whether the Ollama listener has its address. Another program may well own it: a real Ollama.
+func second(f Facts, s System) []Finding {
+	o := f.Second
+	if o.Listen == "" {
+		return nil
+	}
+	err := o.Err
+	if !o.Running {
+		err = s.Free(o.Listen)
+	}
+	if err == nil {
+		detail := ""
+		if o.NoKey {
+			detail = "Every program on this machine may use it without a client key (server.ollama_listener.no_key)."
+		}
+		title := "The Ollama listener is on: " + o.Listen
+		if !o.Running {
+			title = "The address of the Ollama listener is free: " + o.Listen
+		}
+		return []Finding{{ID: "ollama_listener", Level: OK, Title: title, Detail: detail}}
+	}
+	return []Finding{{
+		ID: "ollama_listener", Level: Warn, Title: "The Ollama listener is not on, although the settings ask for it", Detail: err.Error(),
+		Fix: "If a real Ollama runs here, leave the address to it and set server.ollama_listener.enabled to false, or choose another address in server.ollama_listener.listen.",
+	}}
+}
+
 func lan(f Facts, _ System) []Finding {
 	if !f.LAN {
 		return nil
@@ -225,7 +252,7 @@ func defaultProvider(f Facts, _ System) []Finding {
 func loops(f Facts, s System) []Finding {
 	var out []Finding
 	for _, p := range f.Providers {
-		if Loops(p.BaseURL, f.Listen, s.Local) {
+		if Loops(p.BaseURL, f.Listen, s.Local) || f.Second.Listen != "" && Loops(p.BaseURL, f.Second.Listen, s.Local) && f.Second.Err == nil {
 			out = append(out, Finding{
 				ID: "loop", Level: Problem, Title: "The provider " + p.ID + " points at Patchbay itself", Detail: p.BaseURL,
 				Fix: "Set providers." + p.ID + ".base_url to the address of the service.",

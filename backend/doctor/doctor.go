@@ -37,6 +37,7 @@ type Facts struct {
 	ConfigProblems []string // as the settings' own messages; empty = readable
 	Listen         string   // address and port from the settings
 	Listening      bool     // this very process serves Listen
+	Second         Second   // the listener for apps that only know Ollama's address
 	LAN            bool     // other machines may call
 	Database       Database
 	Vault          Vault
@@ -45,6 +46,14 @@ type Facts struct {
 	Default        string // the default provider, "" if none is set
 	ClientKeys     int    // usable ones
 	LatestRequest  time.Time
+}
+
+// Second is the state of the Ollama listener.
+type Second struct {
+	Listen  string // address and port from the settings, "" if it is off
+	Running bool   // the program runs in this very process
+	Err     error  // why it does not listen although the program runs
+	NoKey   bool   // programs on this machine need no key there
 }
 
 // Database is the state of the store.
@@ -151,7 +160,7 @@ func local(host string) bool {
 
 // checks is every check, in the order people read the findings.
 var checks = []func(Facts, System) []Finding{
-	config, port, lan, database, vault, clientKeys, accounts, defaultProvider, loops, proxyEnv, claudeLogin, clock,
+	config, port, second, lan, database, vault, clientKeys, accounts, defaultProvider, loops, proxyEnv, claudeLogin, clock,
 }
 
 // Check looks at everything. The findings come in a fixed order, the good ones too.

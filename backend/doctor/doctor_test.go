@@ -72,6 +72,23 @@ func TestEachTroubleIsFound(t *testing.T) {
 			s.Free = func(string) error { return errors.New("in use") }
 			s.Holder = func(p uint16) (Process, bool) { return Process{7, "nginx"}, p == 8390 }
 		}, "port", Problem, "nginx (process 7)"},
+		"Ollama listener on": {func(f *Facts, _ *System) {
+			f.Second = Second{Listen: "127.0.0.1:11434", Running: true, NoKey: true}
+		}, "ollama_listener", OK, "without a client key"},
+		"Ollama listener without its address": {func(f *Facts, _ *System) {
+			f.Second = Second{Listen: "127.0.0.1:11434", Running: true, Err: errors.New("port 11434 is in use by ollama (process 7)")}
+		}, "ollama_listener", Warn, "ollama (process 7)"},
+		"Ollama listener's address free": {func(f *Facts, _ *System) {
+			f.Second = Second{Listen: "127.0.0.1:11434"}
+		}, "ollama_listener", OK, "is free"},
+		"Ollama listener's address taken": {func(f *Facts, s *System) {
+			f.Second = Second{Listen: "127.0.0.1:11434"}
+			s.Free = func(addr string) error { return errors.New(addr + " in use") }
+		}, "ollama_listener", Warn, "127.0.0.1:11434 in use"},
+		"a provider at the Ollama listener": {func(f *Facts, _ *System) {
+			f.Second = Second{Listen: "127.0.0.1:11434", Running: true}
+			f.Providers[0].BaseURL = "http://localhost:11434"
+		}, "loop", Problem, "openai"},
 		"port taken by somebody": {func(f *Facts, s *System) {
 			f.Listening = false
 			s.Free = func(string) error { return errors.New("in use") }

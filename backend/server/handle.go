@@ -22,6 +22,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c wire.Codec, op
 		s.fail(w, r, c, err)
 		return
 	}
+	if im, ok := c.(wire.Immediate); ok {
+		if body, ok := im.AppendImmediate(nil, req); ok {
+			s.immediate(w, r, c, req, body)
+			return
+		}
+	}
 	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
 	calls, stream := s.calls(r, c, req)
@@ -207,13 +213,17 @@ func (s *Server) embed(w http.ResponseWriter, r *http.Request, c wire.Codec, op 
 	writeJSON(w, http.StatusOK, out)
 }
 
-func (s *Server) models(w http.ResponseWriter, r *http.Request, c wire.Codec) {
-	list, err := s.o.Models.Models(r.Context(), callerOf(r).PathProvider)
+func (s *Server) models(w http.ResponseWriter, r *http.Request, c wire.Codec, labels bool) {
+	list := s.o.Models.Models
+	if labels {
+		list = s.o.Models.Labelled
+	}
+	models, err := list(r.Context(), callerOf(r).PathProvider)
 	if err != nil {
 		s.fail(w, r, c, err)
 		return
 	}
-	body, err := c.AppendModels(nil, r, list)
+	body, err := c.AppendModels(nil, r, models)
 	if err != nil {
 		s.fail(w, r, c, err)
 		return

@@ -71,8 +71,16 @@ func requestID() string {
 // /{provider} answer Claude Code's first call, which has no key.
 func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, caller *gateway.Caller) {
 	sent := r.URL.EscapedPath()
-	path := cleanPath(sent)
+	path, at := cleanPath(sent), s.host
 	first, rest := splitProvider(path)
+	if h := s.hosts[first]; h != nil {
+		path, at, sent = rest, h, behindFirst(sent)
+		first, rest = splitProvider(path)
+	}
+	if first == "api" && at == nil { // the common root has the management API there, and nothing else
+		s.notFound(w, r, path)
+		return
+	}
 	if !ownSegments[first] {
 		id, kind := s.o.Models.ResolvePath(first)
 		switch kind {
@@ -88,7 +96,7 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, caller *gatewa
 	}
 	setPath(r, path)
 	if path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		s.root(w, r)
+		s.root(w, r, at)
 		return
 	}
 	if raw, ok := s.rawTarget(sent, first, caller); ok {
@@ -96,14 +104,15 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, caller *gatewa
 		return
 	}
 	if path == "/" {
-		s.root(w, r)
+		s.root(w, r, at)
 		return
 	}
-	if !s.admitted(r, path, caller) {
+	_, pattern := s.mux.Handler(r)
+	if !s.admitted(r, pattern, caller) {
 		s.fail(w, r, s.codecFor(r, path), noKey())
 		return
 	}
-	if _, pattern := s.mux.Handler(r); pattern == "" {
+	if pattern == "" {
 		s.unmatched(w, r, path)
 		return
 	}
@@ -122,26 +131,45 @@ func setPath(r *http.Request, escaped string) {
 	}
 }
 
-// admitted checks the client key where one is needed.
-func (s *Server) admitted(r *http.Request, path string, caller *gateway.Caller) bool {
+// admitted checks the client key where one is needed. pattern is that of the endpoint, "" if there is none.
+func (s *Server) admitted(r *http.Request, pattern string, caller *gateway.Caller) bool {
 	key, ok := s.o.Keys.Check(presentedKey(r))
 	if ok {
 		caller.KeyID, caller.KeyName = key.ID, key.Name
 		return true
 	}
-	return path == "/health" || path == "/metrics" && fromLoopback(r)
+	switch {
+	case s.o.NoKey != nil && s.o.NoKey() && fromLoopback(r):
+		return true
+	case pattern == "GET /health":
+		return true
+	case pattern == "GET /metrics":
+		return fromLoopback(r)
+	}
+	switch s.access[pattern] {
+	case wire.AccessAll:
+		return true
+	case wire.AccessLocal:
+		return fromLoopback(r)
+	default:
+		return false
+	}
 }
 
-// root answers GET and HEAD of / and of a provider's own root.
-func (s *Server) root(w http.ResponseWriter, r *http.Request) {
+// root answers GET and HEAD of /, of a provider's own root and of a codec's.
+func (s *Server) root(w http.ResponseWriter, r *http.Request, at *host) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		s.notFound(w, r, "/")
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(http.StatusOK)
+	text := "Patchbay is running\n"
+	if at != nil {
+		text = at.text
+	}
 	if r.Method == http.MethodGet {
-		_, _ = w.Write([]byte("Patchbay is running\n")) // the client may be gone
+		_, _ = w.Write([]byte(text)) // the client may be gone
 	}
 }
 
@@ -175,6 +203,9 @@ func (s *Server) notFound(w http.ResponseWriter, r *http.Request, path string) {
 // codecFor guesses the format a request speaks, for errors before an endpoint was found.
 func (s *Server) codecFor(r *http.Request, path string) wire.Codec {
 	name := s.o.Codecs[0].Name()
+	if s.host != nil {
+		name = s.host.codec.Name()
+	}
 	switch {
 	case r.Header.Get("Anthropic-Version") != "" || strings.HasPrefix(path, "/v1/messages"):
 		name = "anthropic"

@@ -32,6 +32,12 @@ type Catalogue interface {
 	// Raw tells whether a name stands for a provider that gets requests as they are, and why it cannot serve now.
 	Raw(name string) (id string, raw bool, err error)
 	Models(ctx context.Context, provider string) ([]canon.Model, error)
+	// Labelled lists the same with the names that carry their provider's label.
+	Labelled(ctx context.Context, provider string) ([]canon.Model, error)
+	// Label describes one model of a provider under such a name.
+	Label(provider, model string) canon.Model
+	// Find tells which listed model a name means.
+	Find(ctx context.Context, q route.Query) (canon.Model, bool)
 }
 
 // Settings are what may change while the server runs.
@@ -54,6 +60,12 @@ type Options struct {
 	Metrics  func(dst []byte) []byte
 	Logger   *slog.Logger
 	HeadTime time.Duration // for a client to send its head; 0 = 10 s
+
+	// Host makes the server the host root of that wire.Hosted codec: a listener of its own. API, Health and Metrics are
+	// not served there.
+	Host string
+	// NoKey says whether programs on this machine need no client key; nil = they do.
+	NoKey func() bool
 }
 
 // Health is what /health says.
@@ -74,6 +86,9 @@ const (
 type Server struct {
 	o        Options
 	mux      *http.ServeMux
+	access   map[string]wire.Access // by pattern
+	hosts    map[string]*host       // host roots of codecs, by their first path segment
+	host     *host                  // the one that this server is, nil for the main one
 	http     *http.Server
 	inFlight atomic.Int64
 	stop     context.CancelCauseFunc
@@ -81,7 +96,7 @@ type Server struct {
 
 // New returns a Server; Serve starts it.
 func New(o Options) *Server {
-	s := &Server{o: o, mux: http.NewServeMux()}
+	s := &Server{o: o, mux: http.NewServeMux(), access: map[string]wire.Access{}, hosts: map[string]*host{}}
 	s.routes()
 	base, stop := context.WithCancelCause(context.Background())
 	s.stop = stop
@@ -142,9 +157,13 @@ func (s *Server) routes() {
 			}
 			byPattern[r.Pattern] = append(byPattern[r.Pattern], owner{c, r})
 		}
+		if h, ok := c.(wire.Hosted); ok {
+			s.addHost(c, h)
+		}
 	}
 	for _, pattern := range order {
 		owners := byPattern[pattern]
+		s.access[pattern] = owners[0].route.Access
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			o := owners[0]
 			for _, other := range owners {
@@ -156,8 +175,10 @@ func (s *Server) routes() {
 			s.serve(w, r, o.codec, o.route)
 		})
 	}
-	s.mux.HandleFunc("GET /health", s.health)
-	s.mux.HandleFunc("GET /metrics", s.metrics)
+	if s.o.Health != nil && s.host == nil {
+		s.mux.HandleFunc("GET /health", s.health)
+		s.mux.HandleFunc("GET /metrics", s.metrics)
+	}
 }
 
 // serve runs the handler of an endpoint's class.
@@ -177,9 +198,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c wire.Codec, rt 
 	case wire.ClassUpgrade:
 		s.upgrade(w, r, c)
 	case wire.ClassModels:
-		s.models(w, r, c)
+		s.models(w, r, c, rt.Labels)
 	case wire.ClassModel:
 		s.model(w, r, c)
+	case wire.ClassLookup:
+		s.lookup(w, r, c, rt.Op)
+	case wire.ClassRunning:
+		s.running(w, r, c)
+	case wire.ClassFixed:
+		writeJSON(w, http.StatusOK, c.(wire.Fixed).AppendFixed(nil, rt.Op))
+	case wire.ClassRefused:
+		_, _, body := c.Error(apierror.New(apierror.RouteNotFound, "not supported by Patchbay"), callerOf(r).RequestID)
+		writeJSON(w, http.StatusMethodNotAllowed, body)
 	default:
 		e := apierror.New(apierror.RouteNotFound, "Patchbay does not serve %s", r.URL.Path)
 		e.Code = "unsupported_endpoint"

@@ -440,7 +440,7 @@ func TestLists(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	run := Codec{}.AppendRunning(nil, []wire.Running{{Model: list[0], Until: began}, {Model: list[1], Until: began}})
-	if !strings.Contains(string(run), `"expires_at":"2026-11-22T20:00:00Z","size_vram":0,"context_length":200000},{"name":"[A] openai/gpt-5"`) {
+	if !strings.Contains(string(run), `"expires_at":"2026-11-22T20:00:00Z","size_vram":0,"context_length":131072},{"name":"[A] openai/gpt-5"`) {
 		t.Errorf("%s", run)
 	}
 	if got := string(Codec{}.AppendFixed(nil, OpVersion)); got != `{"version":"`+Version+`"}` {
@@ -454,7 +454,7 @@ func TestDescription(t *testing.T) {
 		want []string
 	}{
 		{canon.Model{ID: "[K] claude-x", Context: 5, Thinking: canon.Yes}, []string{`"general.architecture":"claude"`, `"claude.context_length":5`, `"capabilities":["completion","tools","vision","thinking"]`}},
-		{canon.Model{ID: "deepseek-v4-pro", Tools: canon.No}, []string{`"deepseek.context_length":1048576`, `"capabilities":["completion"]`}},
+		{canon.Model{ID: "deepseek-v4-pro", Tools: canon.No}, []string{`"deepseek.context_length":131072`, `"capabilities":["completion"]`}},
 		{canon.Model{ID: "own", Images: canon.Yes}, []string{`"own.context_length":131072`, `"capabilities":["completion","tools","vision"]`}},
 		{canon.Model{ID: "e", Embeddings: canon.Yes}, []string{`"capabilities":["embedding"]`}},
 	} {

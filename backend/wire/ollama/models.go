@@ -104,27 +104,12 @@ func (Codec) AppendModel(dst []byte, _ *http.Request, m canon.Model) ([]byte, er
 	return append(modified(m).AppendFormat(dst, time.RFC3339), `"}`...), nil
 }
 
-// usual are contexts by the beginning of a model's name, for a list that tells none (qwen-code 0.15.10's table of limits).
-var usual = []struct {
-	prefix string
-	tokens int64
-}{
-	{"gpt-5", 272000}, {"claude", 200000}, {"gemini", 1048576}, {"deepseek-v4", 1048576}, {"glm-5", 202752}, {"glm-4.7", 202752},
-	{"minimax-m2", 196608}, {"kimi-k2", 262144}, {"qwen3-coder", 1048576},
-}
-
 // usualContext is what a model of unknown context is said to have. It is only shown: no prompt is cut by it.
 const usualContext = 131072
 
 func contextOf(m canon.Model) int64 {
 	if m.Context > 0 {
 		return m.Context
-	}
-	id := plainID(m.ID)
-	for _, u := range usual {
-		if strings.HasPrefix(id, u.prefix) {
-			return u.tokens
-		}
 	}
 	return usualContext
 }
