@@ -15,6 +15,7 @@ type openAI struct {
 	s      *Server
 	name   string
 	strict bool // refuses what OpenAI's own host refuses and hides reasoning
+	local  bool // Ollama's face: no key, `reasoning`, errors of another type
 	models []string
 	quirks quirks
 }
@@ -68,6 +69,9 @@ func (d *openAI) head(h http.Header, p *plan) {
 
 // authorized checks the bearer key and refuses in OpenAI's words.
 func (d *openAI) authorized(x *exchange) bool {
+	if d.local {
+		return true
+	}
 	scheme, key, _ := strings.Cut(x.r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || strings.TrimSpace(key) == "" {
 		x.refuse(&failure{kind: failUnauthorized, code: "none", message: "You didn't provide an API key. You need to provide your API key in an " +
@@ -94,7 +98,7 @@ func mask(key string) string {
 
 func (d *openAI) knows(model string) bool {
 	base, _, _ := strings.Cut(model, "@")
-	return strings.HasPrefix(model, "sim-") || slices.Contains(d.models, base)
+	return strings.HasPrefix(model, "sim-") || slices.Contains(d.models, base) || (d.local && slices.Contains(d.models, base+":latest"))
 }
 
 // reasoningModel names the models that think (o*, gpt-5*, gpt-6*).
@@ -184,11 +188,17 @@ func (d *openAI) refuse(f *failure) (int, http.Header, any) {
 			head.Set("X-Ratelimit-Reset-Requests", seconds(d))
 		}
 	}
+	kind := e.kind
+	if d.local {
+		if kind = "api_error"; f.kind == failNotFound && f.message == "" {
+			kind, code, message = "not_found_error", "", "model '"+f.model+"' not found"
+		}
+	}
 	status := e.status
 	if f.status != 0 {
 		status = f.status
 	}
-	return status, head, obj("error", obj("message", message, "type", e.kind, "param", param, "code", orNull(code)))
+	return status, head, obj("error", obj("message", message, "type", kind, "param", param, "code", orNull(code)))
 }
 
 func orNull(s string) any {

@@ -87,6 +87,14 @@ func (p part) arguments() string {
 	return p.args
 }
 
+// thoughts names the field that shows the reasoning.
+func (d *openAI) thoughts() string {
+	if d.local {
+		return "reasoning"
+	}
+	return "reasoning_content"
+}
+
 // body is the answer to a request without stream.
 func (d *openAI) body(t *turn, r *reply) any {
 	s := d.gather(r, t)
@@ -99,7 +107,7 @@ func (d *openAI) body(t *turn, r *reply) any {
 	}
 	message := obj("role", "assistant", "content", content, "refusal", refusal)
 	if len(s.reasoning) > 0 {
-		message = message.with("reasoning_content", all(s.reasoning))
+		message = message.with(d.thoughts(), all(s.reasoning))
 	}
 	if len(s.calls) > 0 && t.oldCalls {
 		message = message.with("function_call", obj("name", s.calls[0].name, "arguments", s.calls[0].arguments()))
@@ -155,7 +163,7 @@ func (d *openAI) frames(t *turn, r *reply) []frame {
 	for _, field := range []struct {
 		name   string
 		pieces []string
-	}{{"reasoning_content", s.reasoning}, {"content", s.content}, {"refusal", s.refusal}} {
+	}{{d.thoughts(), s.reasoning}, {"content", s.content}, {"refusal", s.refusal}} {
 		for _, piece := range field.pieces {
 			for i := range r.n {
 				var lp any

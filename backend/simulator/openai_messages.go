@@ -30,6 +30,9 @@ func (d *openAI) read(o map[string]any) (*turn, *failure) {
 	}
 	t.stops = texts(o["stop"])
 	effort, _ := o["reasoning_effort"].(string)
+	if d.local && effort != "" {
+		c.oneOf("reasoning_effort", effort, "high", "medium", "low", "none")
+	}
 	t.thinking = effort != "" && effort != "none"
 	t.hidden = d.strict
 	c.tools(t, o, d.strict)

@@ -19,6 +19,7 @@ const (
 	Compatible = "compatible" // a lenient vendor that speaks OpenAI Chat and shows its reasoning
 	Anthropic  = "anthropic"  // the Anthropic Messages API
 	Responses  = "responses"  // OpenAI's own Responses API, strict
+	Ollama     = "ollama"     // a local server with an API of its own
 	Gemini     = "gemini"     // Google's generateContent with a key of AI Studio
 
 	// Vendors that speak OpenAI Chat with demands of their own.
@@ -108,6 +109,7 @@ func New(opts Options) *Server {
 	s.host(Anthropic, newAnthropic(s))
 	s.host(Responses, newResponses(s))
 	s.host(Gemini, newGemini(s))
+	s.host(Ollama, newOllama(s))
 	s.mux.Handle("/_control/", s.control())
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" {
@@ -147,6 +149,10 @@ func (s *Server) Responses() http.Handler { return s.handlers[Responses] }
 // Gemini returns the simulated Gemini API; it serves the actions below
 // /v1beta/models and the list of models.
 func (s *Server) Gemini() http.Handler { return s.handlers[Gemini] }
+
+// Ollama returns the simulated local server; it serves Ollama's API below /api
+// and OpenAI's chat below /v1, and wants no key.
+func (s *Server) Ollama() http.Handler { return s.handlers[Ollama] }
 
 // Handler returns everything that Start would serve: each upstream under its
 // name and the control plane under /_control/.
@@ -206,7 +212,7 @@ func (s *Server) URL() string {
 // /v1 for the OpenAI kinds, without a version for the others.
 func (s *Server) BaseURL(upstream string) string {
 	base := s.URL() + "/" + upstream
-	if upstream == Anthropic || upstream == Gemini {
+	if upstream == Anthropic || upstream == Gemini || upstream == Ollama {
 		return base
 	}
 	return base + "/v1"

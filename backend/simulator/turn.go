@@ -37,7 +37,9 @@ type turn struct {
 	tokens   int  // estimate of the prompt
 	cache    []cacheMark
 
-	third bool // Gemini: a 3.x model
+	third  bool   // Gemini: a 3.x model
+	prompt bool   // Ollama: /api/generate, a prompt instead of messages
+	load   string // Ollama: nothing to answer, the model is only to be loaded, or unloaded
 
 	// Of the Responses API alone.
 	request   map[string]any // as it came: the answer repeats its settings
