@@ -120,13 +120,25 @@ var ownNames = map[string]string{"claude-": "anthropic", "gemini-": "gemini"}
 // smallWords mark a maker's small models.
 var smallWords = []string{"haiku", "flash", "mini", "nano", "lite", "small", "fast"}
 
+// inventedNames are model names that Gemini CLI 0.61.0 sends without the person having typed them: the first for a short
+// call that rates each prompt, the others for what was asked as "auto" or by another name. Services that know their maker's
+// names get such a name as it is only if they list it.
+var inventedNames = map[string]string{
+	"gemini-3.5-flash-lite":  "gemini",
+	"gemini-3.8-flash":       "gemini",
+	"gemini-3.1-pro-preview": "gemini",
+}
+
 // sideModel replaces a name that a client program uses by itself, without the person having typed it: Claude Code asks
 // for claude-haiku-* beside its main model, Gemini CLI for gemini-* names of its own table. Such a name must lead
-// somewhere, or the program stops.
-func (x *index) sideModel(p *Provider, model string) (string, bool) {
+// somewhere, or the program stops. A service of the names' own maker gets all others as they are.
+func (x *index) sideModel(p *Provider, model, format string) (string, bool) {
 	name := strings.ToLower(model)
+	if sameFamily(p.Wire, format) && inventedNames[name] != p.Wire {
+		return "", false
+	}
 	for begin, wire := range ownNames {
-		if strings.HasPrefix(name, begin) && wire != p.Wire {
+		if strings.HasPrefix(name, begin) && (wire != p.Wire || inventedNames[name] == wire) {
 			m := x.defaultModel(p, isSmall(name))
 			return m, m != ""
 		}
@@ -134,21 +146,22 @@ func (x *index) sideModel(p *Provider, model string) (string, bool) {
 	return "", false
 }
 
-// isSmall looks for whole words: "gemini" holds "mini".
-func isSmall(name string) bool {
-	for _, w := range smallWords {
-		if slices.Contains(strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune("-_./: ", r) }), w) {
-			return true
-		}
-	}
-	return false
+// specialWords mark models that hold no plain conversation.
+var specialWords = []string{"embed", "embedding", "image", "tts", "audio", "live", "video", "robotics", "whisper", "transcribe", "moderation", "realtime", "aqa", "dall"}
+
+func isSmall(name string) bool { return hasWord(name, smallWords) }
+
+// hasWord looks for whole words: "gemini" holds "mini".
+func hasWord(name string, words []string) bool {
+	parts := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune("-_./: ", r) })
+	return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(parts, w) })
 }
 
-// defaultModel is the first model of a provider's list that is not an embedding model; with small, the first small one.
+// defaultModel is the first model of a provider's list that holds conversations; with small, the first small one.
 func (x *index) defaultModel(p *Provider, small bool) string {
 	first := ""
 	for _, m := range x.lists[p.ID] {
-		if m.Embeddings == canon.Yes || strings.Contains(m.ID, "embed") {
+		if m.Embeddings == canon.Yes || strings.Contains(m.ID, "embed") || hasWord(m.ID, specialWords) {
 			continue
 		}
 		if isSmall(m.ID) == small {

@@ -172,12 +172,12 @@ func (r *Router) byLists(x *index, model string, q Query) (Candidate, string, er
 	if p == nil {
 		return Candidate{}, "", apierror.New(apierror.NotConfigured, "the default provider %q does not exist; set default_provider to one that `patchbay providers` lists", def)
 	}
-	if !x.known[def] || sameFamily(p.Wire, q.Format) {
-		return x.candidate(p, s), def + " is the default provider", nil
-	}
-	if side, ok := x.sideModel(p, s.model); ok {
+	if side, ok := x.sideModel(p, s.model, q.Format); ok && x.known[def] {
 		s.model = side
 		return x.candidate(p, s), def + " is the default provider; " + side + " stands in for " + model, nil
+	}
+	if !x.known[def] || sameFamily(p.Wire, q.Format) {
+		return x.candidate(p, s), def + " is the default provider", nil
 	}
 	return Candidate{}, "", r.unknown(x, model, q.Format)
 }
@@ -210,8 +210,8 @@ func (x *index) fixed(provider, model, format string) (Candidate, error) {
 		return Candidate{}, apierror.Invalid("model", "model is required: the name %q holds only a provider", provider)
 	}
 	s := parseSuffix(model, format, func(name string) bool { _, ok := x.resolve(p, name); return ok })
-	if _, ok := x.resolve(p, s.model); !ok && x.known[p.ID] && !sameFamily(p.Wire, format) {
-		if side, ok := x.sideModel(p, s.model); ok {
+	if _, ok := x.resolve(p, s.model); !ok && x.known[p.ID] {
+		if side, ok := x.sideModel(p, s.model, format); ok {
 			s.model = side
 		}
 	}

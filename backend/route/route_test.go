@@ -320,3 +320,36 @@ func BenchmarkPlan(b *testing.B) {
 		}
 	}
 }
+
+func TestNamesThatGeminiCLIInventsLeadSomewhere(t *testing.T) {
+	h := newHouse()
+	h.providers = append(h.providers, Provider{ID: "gemini", Name: "Gemini", Wire: "gemini", Enabled: true, Priority: 100})
+	h.accounts["gemini"] = true
+	h.settings.Default = "gemini"
+	list := models("gemini-embedding-001", "gemini-2.5-pro-preview-tts", "gemini-3-pro-image-preview", "gemini-2.5-pro", "gemini-2.5-flash-image", "gemini-2.5-flash", "gemini-3.1-pro-preview")
+	for name, c := range map[string]struct {
+		def, model, format, path string
+		list                     []canon.Model
+		want                     string
+	}{
+		"a small one at Google":              {"gemini", "gemini-3.5-flash-lite", "gemini", "", list, "gemini gemini-2.5-flash"},
+		"a small one on the path":            {"openai", "gemini-3.8-flash", "gemini", "gemini", list, "gemini gemini-2.5-flash"},
+		"one that Google lists":              {"gemini", "gemini-3.1-pro-preview", "gemini", "", list, "gemini gemini-3.1-pro-preview"},
+		"a large one that Google lists not":  {"gemini", "gemini-3.1-pro-preview", "gemini", "", list[:6], "gemini gemini-2.5-pro"},
+		"what the person typed goes through": {"gemini", "gemini-9-ultra", "gemini", "", list, "gemini gemini-9-ultra"},
+		"nobody knows what Google lists":     {"gemini", "gemini-3.8-flash", "gemini", "", nil, "gemini gemini-3.8-flash"},
+		"another maker's service, small":     {"openai", "gemini-3.8-flash", "gemini", "", list, "openai gpt-5-mini"},
+		"another maker's service, large":     {"anthropic", "gemini-3.1-pro-preview", "gemini", "", nil, "anthropic claude-sonnet-4-5"},
+		"any name at another maker's":        {"anthropic", "gemini-9-flash", "gemini", "", nil, "anthropic claude-haiku-4-5"},
+	} {
+		h.settings.Default, h.lists["gemini"] = c.def, c.list
+		plan, err := h.router(t).Plan(t.Context(), Query{Model: c.model, Format: c.format, PathProvider: c.path})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := plan.Candidates[0].Provider + " " + plan.Candidates[0].Model; got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}

@@ -15,32 +15,37 @@ import (
 
 func TestPathsAreBroughtToOneForm(t *testing.T) {
 	for in, want := range map[string]string{
-		"/v1/chat/completions":    "/v1/chat/completions",
-		"/v1/chat/completions/":   "/v1/chat/completions",
-		"//v1//chat/completions":  "/v1/chat/completions",
-		"/v1/v1/chat/completions": "/v1/chat/completions",
-		"/v1/v1/v1/messages":      "/v1/messages",
-		"/chat/completions":       "/v1/chat/completions",
-		"/models":                 "/v1/models",
-		"/messages":               "/v1/messages",
-		"/v1beta/v1beta/models/x": "/v1beta/models/x",
-		"/v1/v1beta/models/x":     "/v1beta/models/x",
-		"/v1/models/a%2Fb":        "/v1/models/a%2Fb",
-		"/health":                 "/health",
-		"/":                       "/",
-		"":                        "/",
-		"/kiro/v1/messages":       "/kiro/v1/messages",
-		"/./v1/./models":          "/v1/models",
+		"/v1/chat/completions":                 "/v1/chat/completions",
+		"/v1/chat/completions/":                "/v1/chat/completions",
+		"//v1//chat/completions":               "/v1/chat/completions",
+		"/v1/v1/chat/completions":              "/v1/chat/completions",
+		"/v1/v1/v1/messages":                   "/v1/messages",
+		"/chat/completions":                    "/v1/chat/completions",
+		"/models":                              "/v1/models",
+		"/messages":                            "/v1/messages",
+		"/v1beta/v1beta/models/x":              "/v1beta/models/x",
+		"/v1/v1beta/models/x":                  "/v1beta/models/x",
+		"/v1/models/a%2Fb":                     "/v1/models/a%2Fb",
+		"/v1beta/openai/chat/completions":      "/v1/chat/completions",
+		"/v1beta/openai/v1/models":             "/v1/models",
+		"/v1/v1beta/openai/embeddings":         "/v1/embeddings",
+		"/v1beta/models/a%2Fb:generateContent": "/v1beta/models/a%2Fb:generateContent",
+		"/health":                              "/health",
+		"/":                                    "/",
+		"":                                     "/",
+		"/kiro/v1/messages":                    "/kiro/v1/messages",
+		"/./v1/./models":                       "/v1/models",
 	} {
 		if got := cleanPath(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
 	for in, want := range map[string][2]string{
-		"/kiro/v1/v1/messages":   {"kiro", "/v1/messages"},
-		"/kiro/chat/completions": {"kiro", "/v1/chat/completions"},
-		"/kiro":                  {"kiro", "/"},
-		"/my%2Dllm/v1/models":    {"my-llm", "/v1/models"},
+		"/kiro/v1/v1/messages":         {"kiro", "/v1/messages"},
+		"/kiro/chat/completions":       {"kiro", "/v1/chat/completions"},
+		"/gemini/v1beta/openai/models": {"gemini", "/v1/models"},
+		"/kiro":                        {"kiro", "/"},
+		"/my%2Dllm/v1/models":          {"my-llm", "/v1/models"},
 	} {
 		first, rest := splitProvider(in)
 		if first != want[0] || rest != want[1] {
@@ -112,14 +117,15 @@ func TestFirstKeyPresentCounts(t *testing.T) {
 		query  string
 		want   string
 	}{
-		"bearer":                  {map[string]string{"Authorization": "Bearer a", "X-Api-Key": "b"}, "", "a"},
-		"bearer in another case":  {map[string]string{"Authorization": "bearer  a "}, "", "a"},
-		"an empty bearer is none": {map[string]string{"Authorization": "Bearer ", "X-Api-Key": "b"}, "", "b"},
-		"another scheme is none":  {map[string]string{"Authorization": "Basic a", "X-Goog-Api-Key": "c"}, "", "c"},
-		"anthropic before gemini": {map[string]string{"X-Api-Key": "b", "X-Goog-Api-Key": "c"}, "", "b"},
-		"azure":                   {map[string]string{"Api-Key": "d"}, "?key=e", "d"},
-		"query":                   {nil, "?alt=sse&key=e", "e"},
-		"nothing":                 {nil, "?alt=sse", ""},
+		"bearer":                   {map[string]string{"Authorization": "Bearer a", "X-Api-Key": "b"}, "", "a"},
+		"bearer in another case":   {map[string]string{"Authorization": "bearer  a "}, "", "a"},
+		"an empty bearer is none":  {map[string]string{"Authorization": "Bearer ", "X-Api-Key": "b"}, "", "b"},
+		"another scheme is none":   {map[string]string{"Authorization": "Basic a", "X-Goog-Api-Key": "c"}, "", "c"},
+		"anthropic before gemini":  {map[string]string{"X-Api-Key": "b", "X-Goog-Api-Key": "c"}, "", "b"},
+		"azure":                    {map[string]string{"Api-Key": "d"}, "?key=e", "d"},
+		"both, as Gemini CLI does": {map[string]string{"Authorization": "Bearer a", "X-Goog-Api-Key": "a"}, "", "a"},
+		"query":                    {nil, "?alt=sse&key=e", "e"},
+		"nothing":                  {nil, "?alt=sse", ""},
 	} {
 		r := httptest.NewRequest(http.MethodPost, "/v1/models"+c.query, nil)
 		for k, v := range c.header {

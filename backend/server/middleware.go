@@ -197,7 +197,7 @@ func (s *Server) unmatched(w http.ResponseWriter, r *http.Request, path string) 
 func (s *Server) notFound(w http.ResponseWriter, r *http.Request, path string) {
 	base := "http://" + r.Host
 	s.fail(w, r, s.codecFor(r, path), apierror.New(apierror.RouteNotFound,
-		"there is nothing at %s. Base URLs: %s/v1 for OpenAI clients, %s for Anthropic clients; %s/PROVIDER/v1 for one provider", path, base, base, base))
+		"there is nothing at %s. Base URLs: %s/v1 for OpenAI clients, %s for Anthropic and Gemini clients; %s/PROVIDER/v1 for one provider", path, base, base, base))
 }
 
 // codecFor guesses the format a request speaks, for errors before an endpoint was found.
@@ -209,7 +209,8 @@ func (s *Server) codecFor(r *http.Request, path string) wire.Codec {
 	switch {
 	case r.Header.Get("Anthropic-Version") != "" || strings.HasPrefix(path, "/v1/messages"):
 		name = "anthropic"
-	case strings.HasPrefix(path, "/v1beta/"):
+	case strings.HasPrefix(path, "/v1beta/"), strings.HasPrefix(path, "/v1alpha/"), strings.HasPrefix(path, "/upload/"),
+		r.Header.Get("X-Goog-Api-Key") != "", strings.HasPrefix(path, "/v1/models/") && r.Method == http.MethodPost:
 		name = "gemini"
 	case strings.HasPrefix(path, "/api/"), strings.HasPrefix(path, "/ollama/"):
 		name = "ollama"

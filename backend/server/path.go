@@ -22,10 +22,14 @@ func cleanPath(escaped string) string {
 	return "/" + strings.Join(versioned(segments), "/")
 }
 
-// versioned drops repeated version segments and adds a missing one, in segments without a provider.
+// versioned drops repeated version segments and adds a missing one, in segments without a provider. Google's base path for
+// OpenAI's protocol, /v1beta/openai, is another spelling of /v1.
 func versioned(segments []string) []string {
 	for len(segments) > 1 && isVersion(segments[0]) && isVersion(segments[1]) {
 		segments = segments[1:]
+	}
+	if len(segments) > 1 && segments[0] == "v1beta" && segments[1] == "openai" {
+		return versioned(append([]string{"v1"}, segments[2:]...))
 	}
 	if len(segments) > 0 && versionless[segments[0]] {
 		return append([]string{"v1"}, segments...)

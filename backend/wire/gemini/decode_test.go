@@ -44,7 +44,11 @@ func TestRouteTellsTheMethodBehindTheLastColon(t *testing.T) {
 		"/v1beta/models/gemini-2.5-pro:generateContent":               {"gemini-2.5-pro", OpGenerate, wire.ClassAnswer},
 		"/v1beta/models/models/x:streamGenerateContent?alt=sse":       {"x", OpStream, wire.ClassAnswer},
 		"/v1beta/models/llama3:8b:countTokens":                        {"llama3:8b", OpCount, wire.ClassCount},
-		"/v1beta/models/publishers/google/models/g:embedContent":      {"publishers/google/models/g", OpEmbed, wire.ClassEmbed},
+		"/v1beta/models/publishers/google/models/g:embedContent":      {"g", OpEmbed, wire.ClassEmbed},
+		"/v1beta/publishers/google/models/g:generateContent":          {"g", OpGenerate, wire.ClassAnswer},
+		"/v1beta/tunedModels/mine:generateContent":                    {"tunedModels/mine", OpGenerate, wire.ClassAnswer},
+		"/v1beta/models/a%3Ab%3AgenerateContent":                      {"a:b", OpGenerate, wire.ClassAnswer},
+		"/v1beta/models/vendor%2Fmodel%20x:free:generateContent":      {"vendor/model x:free", OpGenerate, wire.ClassAnswer},
 		"/v1/models/%5BGemini%20CLI%5D%20gemini-3:batchEmbedContents": {"[Gemini CLI] gemini-3", OpBatchEmbed, wire.ClassEmbed},
 		"/v1beta/models/imagen:predict":                               {"imagen", OpNone, wire.ClassUnsupported},
 		"/v1beta/models/gemini-2.5-pro:GenerateContent":               {"gemini-2.5-pro", OpNone, wire.ClassUnsupported},
@@ -66,7 +70,8 @@ func TestRouteTellsTheMethodBehindTheLastColon(t *testing.T) {
 			}
 		})
 	}
-	for path, want := range map[string]wire.Op{"/v1beta/models/a/b:c:generateContent": OpGenerate, "/v1/models/m:countTokens": OpCount, "/v1beta/files/x": OpNone} {
+	for path, want := range map[string]wire.Op{"/v1beta/models/a/b:c:generateContent": OpGenerate, "/v1/models/m:countTokens": OpCount, "/v1beta/files/x": OpNone,
+		"/v1beta/tunedModels/m:generateContent": OpGenerate, "/v1beta/publishers/google/models/m:countTokens": OpCount} {
 		got = ""
 		mux.ServeHTTP(httptest.NewRecorder(), post(path))
 		if got != want {

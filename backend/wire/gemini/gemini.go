@@ -50,6 +50,8 @@ func (Codec) Routes() []wire.Route {
 	return []wire.Route{
 		{Pattern: "POST /v1beta/models/{action...}", Op: OpAction, Class: wire.ClassByRequest},
 		{Pattern: "POST /v1/models/{action...}", Op: OpAction, Class: wire.ClassByRequest},
+		{Pattern: "POST /v1beta/tunedModels/{action...}", Op: OpAction, Class: wire.ClassByRequest},
+		{Pattern: "POST /v1beta/publishers/{action...}", Op: OpAction, Class: wire.ClassByRequest},
 		{Pattern: "GET /v1beta/models", Op: OpModels, Class: wire.ClassModels},
 		{Pattern: "GET /v1beta/models/{id...}", Op: OpModel, Class: wire.ClassModel},
 		{Pattern: "/v1beta/cachedContents", Op: OpNone, Class: wire.ClassUnsupported},
@@ -83,19 +85,23 @@ func (Codec) Route(r *http.Request) (wire.Op, wire.Class) {
 }
 
 // splitAction takes the model and the method out of a path. A model's name may hold slashes, colons and spaces, so the
-// method stands behind the last colon.
+// method stands behind the last colon. Collections other than models belong to the name.
 func splitAction(r *http.Request) (model, method string) {
-	action := r.PathValue("action")
-	if action == "" {
-		_, action, _ = strings.Cut(r.URL.Path, "/models/")
+	action := strings.TrimPrefix(r.URL.Path, "/v1beta/")
+	if action == r.URL.Path {
+		action = strings.TrimPrefix(action, "/v1/")
 	}
+	action = strings.TrimPrefix(action, modelPrefix)
 	if i := strings.LastIndexByte(action, ':'); i >= 0 {
 		model, method = action[:i], action[i+1:]
 	} else {
 		model = action
 	}
-	return strings.TrimPrefix(model, modelPrefix), method
+	return strings.TrimPrefix(strings.TrimPrefix(model, modelPrefix), googlePrefix), method
 }
+
+// googlePrefix stands before a model's id in programs that are made for Vertex.
+const googlePrefix = "publishers/google/models/"
 
 // modelPrefix stands before a model's id in resource names.
 const modelPrefix = "models/"
