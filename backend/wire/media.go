@@ -103,15 +103,3 @@ func MediaURLs(req *canon.Request, keep func(*canon.Media) bool) []canon.MediaUR
 	}
 	return out
 }
-
-// ConversationField is the name that clients of a format have for the conversation.
-func ConversationField(format string) string {
-	switch format {
-	case "gemini":
-		return "contents"
-	case "responses":
-		return "input"
-	default:
-		return "messages"
-	}
-}

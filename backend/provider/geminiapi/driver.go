@@ -189,7 +189,7 @@ func (u *upstream) withMedia(ctx context.Context, req *canon.Request) (gemini.Op
 	}
 	o.Media, err = transport.FetchMedia(ctx, u.env.HTTP, list, provider.List(u.env.Settings[provider.SettingMediaHosts]))
 	if e := apierror.From(err); e != nil && e.Kind == apierror.InvalidRequest {
-		e.Param = wire.ConversationField(req.Format)
+		e.Param = wire.Field(req.Format, "messages")
 	}
 	return o, err
 }

@@ -83,10 +83,10 @@ func (c *conversion) shortName() func(string) string {
 func (c *conversion) check() error {
 	r := c.req
 	if r.Sampling.N != nil && *r.Sampling.N > 1 {
-		return unsupported("n", "%s gives one answer per call; n must be 1", r.Model)
+		return unsupported(wire.Field(r.Format, "n"), "%s gives one answer per call; n must be 1", r.Model)
 	}
 	if slices.Contains(r.Modalities, "audio") {
-		return unsupported("modalities", "audio output is not supported by %s", r.Model)
+		return unsupported(wire.Field(r.Format, "modalities"), "audio output is not supported by %s", r.Model)
 	}
 	if err := c.checkState(); err != nil {
 		return err

@@ -212,11 +212,11 @@ func (c *conversion) checkMedia(p *canon.Part) error {
 	m := p.Media
 	switch {
 	case p.Type != canon.PartImage && p.Type != canon.PartDocument || m == nil:
-		return unsupported("messages", "%s input is not supported by %s", p.Type, c.req.Model)
+		return unsupported(wire.Field(c.req.Format, "messages"), "%s input is not supported by %s", p.Type, c.req.Model)
 	case m.FileID != "" && !c.own:
-		return unsupported("messages", "the file %q is stored at another service; send its content instead", m.FileID)
+		return unsupported(wire.Field(c.req.Format, "messages"), "the file %q is stored at another service; send its content instead", m.FileID)
 	case p.Type == canon.PartDocument && len(m.Data) > 0 && m.MIME != "application/pdf" && !strings.HasPrefix(m.MIME, "text/"):
-		return unsupported("messages", "documents of type %q are not supported by %s", m.MIME, c.req.Model)
+		return unsupported(wire.Field(c.req.Format, "messages"), "documents of type %q are not supported by %s", m.MIME, c.req.Model)
 	}
 	return nil
 }

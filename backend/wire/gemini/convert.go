@@ -204,7 +204,7 @@ func (t *turnWriter) media(p *canon.Part) error {
 	if !same(t.x.req) {
 		ext = nil
 	}
-	param := wire.ConversationField(t.x.req.Format)
+	param := wire.Field(t.x.req.Format, "messages")
 	if m.Text != "" && len(m.Data) == 0 {
 		appendText(t.w, titled(m), false, "")
 		return nil

@@ -141,7 +141,7 @@ func (x *Exchange) contents(w *writer) error {
 		}
 	}
 	if count == 0 {
-		return apierror.Invalid(wire.ConversationField(x.req.Format), "%s: at least one message is required", wire.ConversationField(x.req.Format))
+		return apierror.Invalid(wire.Field(x.req.Format, "messages"), "%s: at least one message is required", wire.Field(x.req.Format, "messages"))
 	}
 	w.close(']')
 	return nil

@@ -125,10 +125,10 @@ func (w *writer) adapt(p *canon.Part) error {
 	switch p.Type {
 	case canon.PartImage:
 		if w.o.StringContent {
-			return unsupported("messages", "image input is not supported by %s", w.req.ModelAsked)
+			return unsupported(wire.Field(w.req.Format, "messages"), "image input is not supported by %s", w.req.ModelAsked)
 		}
 		if m.FileID != "" {
-			return unsupported("messages", "%s cannot read a file that was uploaded elsewhere; send the image itself", w.req.ModelAsked)
+			return unsupported(wire.Field(w.req.Format, "messages"), "%s cannot read a file that was uploaded elsewhere; send the image itself", w.req.ModelAsked)
 		}
 		if w.req.Facts.Images == canon.No {
 			w.warn("messages.image", "the model reads text only")
@@ -138,11 +138,11 @@ func (w *writer) adapt(p *canon.Part) error {
 		return w.adaptDocument(p)
 	case canon.PartAudio:
 		if w.o.StringContent || len(m.Data) == 0 {
-			return unsupported("messages", "audio input is not supported by %s", w.req.ModelAsked)
+			return unsupported(wire.Field(w.req.Format, "messages"), "audio input is not supported by %s", w.req.ModelAsked)
 		}
 	case canon.PartVideo:
 		if !w.same || w.o.OwnHost || w.o.StringContent {
-			return unsupported("messages", "video input is not supported by %s", w.req.ModelAsked)
+			return unsupported(wire.Field(w.req.Format, "messages"), "video input is not supported by %s", w.req.ModelAsked)
 		}
 	case canon.PartRefusal:
 		p.Type = canon.PartText
@@ -165,9 +165,9 @@ func (w *writer) adaptDocument(p *canon.Part) error {
 	}
 	switch {
 	case w.o.StringContent, !w.o.OwnHost && !w.o.Documents, m.URL != "":
-		return unsupported("messages", "document input is not supported by %s", w.req.ModelAsked)
+		return unsupported(wire.Field(w.req.Format, "messages"), "document input is not supported by %s", w.req.ModelAsked)
 	case m.FileID != "" && !w.same:
-		return unsupported("messages", "%s cannot read a file that was uploaded elsewhere; send the document itself", w.req.ModelAsked)
+		return unsupported(wire.Field(w.req.Format, "messages"), "%s cannot read a file that was uploaded elsewhere; send the document itself", w.req.ModelAsked)
 	}
 	return nil
 }
@@ -198,7 +198,7 @@ func (c *conversation) part(p *canon.Part) (jsontext.Value, error) {
 	case canon.PartDocument:
 		b = c.document(m)
 	default:
-		return nil, unsupported("messages", "%s cannot take %s in a user message", c.w.req.ModelAsked, p.Type)
+		return nil, unsupported(wire.Field(c.w.req.Format, "messages"), "%s cannot take %s in a user message", c.w.req.ModelAsked, p.Type)
 	}
 	return append(c.ending(append(b, '}'), p), '}'), nil
 }
