@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -140,6 +141,9 @@ func (w *writer) adapt(p *canon.Part) error {
 		if w.o.StringContent || len(m.Data) == 0 {
 			return unsupported(wire.Field(w.req.Format, "messages"), "audio input is not supported by %s", w.req.ModelAsked)
 		}
+		if f := audioFormat(m.MIME); !w.same && f != "wav" && f != "mp3" {
+			return unsupported(wire.Field(w.req.Format, "messages"), "audio of type %q is not supported by %s; send wav or mp3", m.MIME, w.req.ModelAsked)
+		}
 	case canon.PartVideo:
 		if !w.same || w.o.OwnHost || w.o.StringContent {
 			return unsupported(wire.Field(w.req.Format, "messages"), "video input is not supported by %s", w.req.ModelAsked)
@@ -152,7 +156,7 @@ func (w *writer) adapt(p *canon.Part) error {
 
 func (w *writer) adaptDocument(p *canon.Part) error {
 	m := p.Media
-	if m.Text != "" && !w.same {
+	if text := plainDocument(m); text != "" && !w.same {
 		title := m.Title
 		if title == "" {
 			title = m.FileName
@@ -160,7 +164,7 @@ func (w *writer) adaptDocument(p *canon.Part) error {
 		if title == "" {
 			title = "Document"
 		}
-		*p = canon.Part{Type: canon.PartText, Text: title + "\n\n" + m.Text, Cache: p.Cache}
+		*p = canon.Part{Type: canon.PartText, Text: title + "\n\n" + text, Cache: p.Cache}
 		return nil
 	}
 	switch {
@@ -170,6 +174,14 @@ func (w *writer) adaptDocument(p *canon.Part) error {
 		return unsupported(wire.Field(w.req.Format, "messages"), "%s cannot read a file that was uploaded elsewhere; send the document itself", w.req.ModelAsked)
 	}
 	return nil
+}
+
+// plainDocument is the text of a document that holds nothing else, "" for any other.
+func plainDocument(m *canon.Media) string {
+	if m.Text == "" && strings.HasPrefix(m.MIME, "text/") && utf8.Valid(m.Data) {
+		return string(m.Data)
+	}
+	return m.Text
 }
 
 // part writes one part of a user's message; adapt has seen it.
