@@ -151,14 +151,44 @@ func oneLine(v jsontext.Value) jsontext.Value {
 // appendModelVersion copies a frame with the model's name as the client knows it.
 func appendModelVersion(dst, frame []byte, model string) []byte {
 	frame = oneLine(frame)
-	if model == "" || !bytes.Contains(frame, []byte(`"modelVersion"`)) {
+	if model == "" {
 		return append(dst, frame...)
 	}
-	o, err := canon.ParseObject(frame)
-	if err != nil || !o.Has("modelVersion") {
+	start, end := memberString(frame, `"modelVersion"`)
+	if start < 0 {
 		return append(dst, frame...)
 	}
-	return o.AppendEdited(dst, canon.Edit{Name: "modelVersion", Value: wire.AppendString(nil, model)})
+	dst = append(dst, frame[:start]...)
+	dst = wire.AppendString(dst, model)
+	return append(dst, frame[end:]...)
+}
+
+// memberString finds the string that is the value of an object's own member, name with its quotes. start is -1 if there is
+// none. The object was read once, so its JSON is known to be good; this runs for every frame that is copied.
+func memberString(object []byte, name string) (start, end int) {
+	depth := 0
+	for i := 0; i < len(object); i++ {
+		switch object[i] {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case '"':
+			last := i + stringEnd(object[i:])
+			if depth == 1 && last < len(object) && string(object[i:last+1]) == name {
+				rest := bytes.TrimLeft(object[last+1:], " \t")
+				if value, ok := bytes.CutPrefix(rest, []byte(":")); ok {
+					if value = bytes.TrimLeft(value, " \t"); len(value) > 0 && value[0] == '"' {
+						at := len(object) - len(value)
+						return at, min(at+stringEnd(value)+1, len(object))
+					}
+					return -1, -1
+				}
+			}
+			i = last
+		}
+	}
+	return -1, -1
 }
 
 // usage writes the token counts: Google counts thoughts apart from the candidates, and cached tokens within the prompt.

@@ -2,7 +2,6 @@ package gemini
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -223,71 +222,4 @@ func FuzzRenderer(f *testing.F) {
 			t.Errorf("%d ends in %s", terminal, out)
 		}
 	})
-}
-
-func BenchmarkDecode(b *testing.B) {
-	body, r := []byte(identities["gemini-cli 0.61.0"]), post("/v1beta/models/m:generateContent")
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := (Codec{}).Decode(OpAction, r, body); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkWriteForeign(b *testing.B) {
-	req := claudeTurn()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := NewExchange(req, Options{}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkVerbatimTwoMegabytes(b *testing.B) {
-	var s strings.Builder
-	s.WriteString(`{"contents":[{"role":"user","parts":[{"text":"go"}]}`)
-	for i := range 400 {
-		fmt.Fprintf(&s, `,{"role":"model","parts":[{"functionCall":{"id":"c%d","name":"read","args":{}},"thoughtSignature":"CpwB"}]},{"role":"user","parts":[{"functionResponse":{"id":"c%d","name":"read","response":{"output":"%s"}}}]}`, i, i, strings.Repeat("some text ", 500))
-	}
-	s.WriteString(`]}`)
-	body, r := []byte(s.String()), post("/v1beta/models/m:generateContent")
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		req, err := Codec{}.Decode(OpAction, r, body)
-		if err != nil {
-			b.Fatal(err)
-		}
-		req.Model = "gemini-3-pro-preview"
-		if _, err := NewExchange(req, Options{}); err != nil || req.Expanded() {
-			b.Fatal(err)
-		}
-	}
-}
-
-const benchChunk = `{"candidates": [{"content": {"parts": [{"text": "a few words of an answer"}],"role": "model"},"index": 0}],"usageMetadata": {"promptTokenCount": 10,"candidatesTokenCount": 5,"totalTokenCount": 15},"modelVersion": "gemini-2.5-pro","responseId": "abcdefgh"}`
-
-// BenchmarkReadChunk reads one chunk of text per round.
-func BenchmarkReadChunk(b *testing.B) {
-	s := newReader(foreign(b), func(canon.Event, error) bool { return true })
-	data := []byte(benchChunk)
-	b.ReportAllocs()
-	for b.Loop() {
-		if !s.frame(data, false) {
-			b.Fatal("over")
-		}
-	}
-}
-
-// BenchmarkRenderChunk renders one piece of text per round.
-func BenchmarkRenderChunk(b *testing.B) {
-	r := Codec{}.NewRenderer(asker(false))
-	buf := r.AppendEvent(make([]byte, 0, 4096), canon.Event{Kind: canon.KindPartStart, Part: &canon.Part{Type: canon.PartText}})
-	ev := canon.Event{Kind: canon.KindDelta, Delta: canon.DeltaText, Text: "a few words of an answer"}
-	b.ReportAllocs()
-	for b.Loop() {
-		buf = r.AppendEvent(buf[:0], ev)
-	}
 }

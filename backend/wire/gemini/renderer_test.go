@@ -353,3 +353,21 @@ func TestLimitsTellWhenToComeBack(t *testing.T) {
 		t.Errorf("%s", body)
 	}
 }
+
+func TestOnlyTheFramesOwnModelNameIsReplaced(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"modelVersion":"up"}`: `{"modelVersion":"as\"ked"}`,
+		`{"a":{"modelVersion":"in"}, "modelVersion" : "u\"p" ,"b":[1]}`: `{"a":{"modelVersion":"in"}, "modelVersion" : "as\"ked" ,"b":[1]}`,
+		`{"responseId":"modelVersion","x":"modelVersion"}`:              `{"responseId":"modelVersion","x":"modelVersion"}`,
+		`{"t":"\"modelVersion\":\"no\"","modelVersion":5}`:              `{"t":"\"modelVersion\":\"no\"","modelVersion":5}`,
+		`{"t":"\\","modelVersion":""}`:                                  `{"t":"\\","modelVersion":"as\"ked"}`,
+		`[{"modelVersion":"up"}]`:                                       `[{"modelVersion":"up"}]`,
+		`{"modelVersion`:                                                `{"modelVersion`,
+		`{"modelVersion":"`:                                             `{"modelVersion":"as\"ked"`,
+		``:                                                              ``,
+	} {
+		if got := string(appendModelVersion(nil, []byte(in), `as"ked`)); got != want {
+			t.Errorf("%s: %s", in, got)
+		}
+	}
+}
