@@ -139,7 +139,7 @@ func (u *upstream) Stream(ctx context.Context, req *canon.Request) canon.Stream 
 		if req.Stream {
 			method = "streamGenerateContent?alt=sse"
 		}
-		call, err := u.call(ctx, resource(req.Model)+":"+method)
+		call, err := u.modelCall(ctx, req.Model, method)
 		if err != nil {
 			yield(canon.Event{}, call.Fill(err))
 			return
@@ -194,18 +194,32 @@ func (u *upstream) withMedia(ctx context.Context, req *canon.Request) (gemini.Op
 	return o, err
 }
 
-// resource is the path of a model. Tuned models and those of publishers have collections of their own.
-func resource(model string) string {
-	model = strings.TrimPrefix(model, "models/")
-	segments := strings.Split(model, "/")
+// resource is the path of a model's method. Tuned models and those of publishers have collections of their own. A name with
+// dots for segments would lead to other paths of the service.
+func resource(model, method string) (string, error) {
+	segments := strings.Split(strings.TrimPrefix(model, "models/"), "/")
 	for i, s := range segments {
+		if s == "" || s == "." || s == ".." {
+			e := apierror.New(apierror.ModelNotFound, "the model %q does not exist", model)
+			e.Param = "model"
+			return "", e
+		}
 		segments[i] = url.PathEscape(s)
 	}
-	path := strings.Join(segments, "/")
+	path := strings.Join(segments, "/") + ":" + method
 	if len(segments) > 1 && (segments[0] == "tunedModels" || segments[0] == "publishers") {
-		return "/v1beta/" + path
+		return "/v1beta/" + path, nil
 	}
-	return "/v1beta/models/" + path
+	return "/v1beta/models/" + path, nil
+}
+
+// modelCall prepares the call of a model's method.
+func (u *upstream) modelCall(ctx context.Context, model, method string) (transport.Call, error) {
+	path, err := resource(model, method)
+	if err != nil {
+		return transport.Call{Provider: u.env.Provider, Account: u.env.AccountID}, err
+	}
+	return u.call(ctx, path)
 }
 
 // call prepares a call with the account's key and headers. The call is good for Fill also when there is an error. The key
@@ -274,7 +288,7 @@ func (u *upstream) Models(ctx context.Context) ([]canon.Model, error) {
 
 // CountTokens asks the service for the tokens of a prompt. A service without that endpoint is Unsupported.
 func (u *upstream) CountTokens(ctx context.Context, req *canon.Request) (int64, error) {
-	call, err := u.call(ctx, resource(req.Model)+":countTokens")
+	call, err := u.modelCall(ctx, req.Model, "countTokens")
 	if err != nil {
 		return 0, call.Fill(err)
 	}
@@ -302,11 +316,11 @@ func (u *upstream) CountTokens(ctx context.Context, req *canon.Request) (int64, 
 // Embed makes embeddings.
 func (u *upstream) Embed(ctx context.Context, req *canon.Embed) (*canon.Embeddings, error) {
 	body, batch, err := gemini.NewEmbed(req)
-	method := ":embedContent"
+	method := "embedContent"
 	if batch {
-		method = ":batchEmbedContents"
+		method = "batchEmbedContents"
 	}
-	call, cerr := u.call(ctx, resource(req.Model)+method)
+	call, cerr := u.modelCall(ctx, req.Model, method)
 	if err == nil {
 		err = cerr
 	}
