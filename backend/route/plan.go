@@ -17,6 +17,7 @@ type Query struct {
 	Format         string // the client's wire format
 	Needs          Needs
 	PromptTokens   int64 // an estimate, 0 = unknown
+	Pictures       bool  // images are to be made: without a model the first one that makes some will do
 }
 
 // Needs are abilities that a fallback must have.
@@ -70,6 +71,9 @@ func (r *Router) usable(x *index, provider string) bool {
 // another one that lists it, the default provider.
 func (r *Router) choose(x *index, q Query) (Candidate, string, error) {
 	model := strings.TrimSpace(q.Model)
+	if model == "" && q.Pictures {
+		return r.pictures(x, q)
+	}
 	if model == "" {
 		return Candidate{}, "", apierror.Invalid("model", "model is required")
 	}
@@ -112,6 +116,29 @@ func (r *Router) choose(x *index, q Query) (Candidate, string, error) {
 		}
 	}
 	return r.byLists(x, model, q)
+}
+
+// pictures chooses a model that makes images for a request that names none: the default provider's, else the first.
+func (r *Router) pictures(x *index, q Query) (Candidate, string, error) {
+	only := q.PathProvider
+	if p := x.byName[strings.ToLower(q.HeaderProvider)]; only == "" && p != nil {
+		only = p.ID
+	}
+	var best *Provider
+	var model string
+	for _, p := range x.providers {
+		if !r.usable(x, p.ID) || only != "" && p.ID != only {
+			continue
+		}
+		i := slices.IndexFunc(x.lists[p.ID], func(m canon.Model) bool { return m.Pictures == canon.Yes })
+		if i >= 0 && (best == nil || p.ID == r.Default()) {
+			best, model = p, x.lists[p.ID][i].ID
+		}
+	}
+	if best == nil {
+		return Candidate{}, "", apierror.Invalid("model", "model is required: no provider here lists a model that makes images")
+	}
+	return x.candidate(best, suffixed{model: model}), best.ID + " lists a model that makes images", nil
 }
 
 func errDeclined(name string) error {

@@ -342,10 +342,14 @@ func (x *index) provider(id string) *Provider {
 	return p
 }
 
-// ownList is a provider's list with the person's own names.
+// ownList is a provider's list with the person's own names. Models that only make images are left out: apps offer for chat
+// whatever a list holds.
 func (x *index) ownList(p *Provider) []canon.Model {
 	out := make([]canon.Model, 0, len(x.lists[p.ID])+len(p.Models))
 	for _, m := range x.lists[p.ID] {
+		if m.Pictures == canon.Yes {
+			continue
+		}
 		m.Provider = p.ID
 		out = append(out, m)
 	}

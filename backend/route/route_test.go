@@ -353,3 +353,76 @@ func TestNamesThatGeminiCLIInventsLeadSomewhere(t *testing.T) {
 		}
 	}
 }
+
+func TestImagesFindAModelThatMakesThem(t *testing.T) {
+	h := newHouse()
+	h.lists["openai"] = append(h.lists["openai"], canon.Model{ID: "gpt-image-1", Pictures: canon.Yes})
+	h.lists["router"] = append(h.lists["router"], canon.Model{ID: "flux", Pictures: canon.Yes})
+	r := h.router(t)
+	for name, c := range map[string]struct {
+		q    Query
+		want string
+	}{
+		"no model":                 {Query{Pictures: true}, "openai gpt-image-1"},
+		"no model, a path":         {Query{Pictures: true, PathProvider: "router"}, "router flux"},
+		"no model, a header":       {Query{Pictures: true, HeaderProvider: "openaiRouter-custom"}, "router flux"},
+		"a path that makes none":   {Query{Pictures: true, PathProvider: "anthropic"}, "invalid_request"},
+		"by name":                  {Query{Pictures: true, Model: "flux"}, "router flux"},
+		"by prefix":                {Query{Pictures: true, Model: "openai/gpt-image-1"}, "openai gpt-image-1"},
+		"a chat without any model": {Query{}, "invalid_request"},
+	} {
+		plan, err := r.Plan(t.Context(), c.q)
+		got := ""
+		if err != nil {
+			got = apierror.KindOf(err).String()
+		} else {
+			got = plan.Candidates[0].Provider + " " + plan.Candidates[0].Model
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+	h.settings.Default = "router"
+	if plan, err := r.Plan(t.Context(), Query{Pictures: true}); err != nil || plan.Candidates[0].Provider == "" {
+		t.Error(err)
+	}
+	r.Rebuild()
+	if plan, err := r.Plan(t.Context(), Query{Pictures: true}); err != nil || plan.Candidates[0].Provider != "router" {
+		t.Errorf("the default provider comes first: %+v %v", plan, err)
+	}
+	all, err := r.Models(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		if m.Pictures == canon.Yes {
+			t.Errorf("%s stands in a list for chat", m.ID)
+		}
+	}
+}
+
+func TestRawProvidersAreFoundByPathAndHeaderOnly(t *testing.T) {
+	h := newHouse()
+	h.settings.Default = ""
+	h.providers = append(h.providers,
+		Provider{ID: "aaa-raw", Aliases: []string{"Old-Raw"}, Raw: true, Enabled: true, Priority: 1},
+		Provider{ID: "raw-off", Raw: true, Priority: 1}, Provider{ID: "raw-empty", Raw: true, Enabled: true, Priority: 1})
+	h.accounts["aaa-raw"], h.accounts["raw-off"] = true, true
+	r := h.router(t)
+	for name, want := range map[string]string{
+		"aaa-raw": "aaa-raw true ", "old-raw": "aaa-raw true ", "OLD-RAW": "aaa-raw true ", "openai": " false ", "": " false ", "unheard-of": " false ",
+		"raw-off": "raw-off true not_configured", "raw-empty": "raw-empty true not_configured",
+	} {
+		id, raw, err := r.Raw(name)
+		got := fmt.Sprint(id, " ", raw, " ")
+		if err != nil {
+			got += apierror.KindOf(err).String()
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+	if d := r.Default(); d == "aaa-raw" {
+		t.Error("it became the default provider by itself")
+	}
+}

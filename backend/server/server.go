@@ -197,6 +197,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c wire.Codec, rt 
 		s.compact(w, r, c, rt.Op)
 	case wire.ClassUpgrade:
 		s.upgrade(w, r, c)
+	case wire.ClassImages:
+		s.images(w, r, c, rt.Op)
 	case wire.ClassModels:
 		s.models(w, r, c, rt.Labels)
 	case wire.ClassModel:

@@ -16,7 +16,7 @@ import (
 func ReadEither(r io.Reader, stream func(io.Reader) canon.Stream, whole func([]byte) canon.Stream) canon.Stream {
 	return func(yield func(canon.Event, error) bool) {
 		br := bufio.NewReaderSize(r, 16<<10)
-		first, err := firstByte(br)
+		first, err := FirstByte(br)
 		switch {
 		case err == io.EOF:
 			yield(canon.Event{}, apierror.New(apierror.Upstream5xx, "the service sent an empty answer"))
@@ -38,9 +38,9 @@ func ReadEither(r io.Reader, stream func(io.Reader) canon.Stream, whole func([]b
 	}
 }
 
-// firstByte looks at the first byte that is no white space. What stood before it means nothing: DeepSeek sends empty
+// FirstByte looks at the first byte that is no white space. What stood before it means nothing: DeepSeek sends empty
 // lines while a request waits.
-func firstByte(br *bufio.Reader) (byte, error) {
+func FirstByte(br *bufio.Reader) (byte, error) {
 	for {
 		b, err := br.ReadByte()
 		if err != nil {

@@ -67,6 +67,25 @@ type CompactCodec interface {
 	AppendCompact(dst []byte, req *canon.Request, answer jsontext.Value) []byte
 }
 
+// An ImageCodec reads requests for images and renders what is made of them.
+type ImageCodec interface {
+	// DecodeImage reads a request. body is the whole body, already decompressed; the request keeps it.
+	DecodeImage(op Op, r *http.Request, body []byte) (*canon.ImageRequest, error)
+	// AppendImages renders an answer in one piece, out of all its steps.
+	AppendImages(dst []byte, steps []canon.ImageEvent) []byte
+	// NewImageRenderer renders a streamed answer. AppendEvent gets each step as ImageStep makes it.
+	NewImageRenderer(req *canon.ImageRequest) Renderer
+}
+
+// ImageStep puts a step of the making of images into an event, as renderers take them.
+func ImageStep(ev canon.ImageEvent) canon.Event {
+	out := canon.Event{Kind: canon.KindPartEnd, Part: &canon.Part{Type: canon.PartImage}, Raw: ev.Raw, RawName: ev.Name}
+	if ev.Done {
+		out.Kind, out.Part = canon.KindFinish, nil
+	}
+	return out
+}
+
 // A Splitter is a Codec with requests that become several calls: legacy completions with an array of prompts. Split
 // returns one request per prompt; the answers become choices in that order.
 type Splitter interface {
@@ -149,8 +168,9 @@ const (
 	ClassEmbed
 	ClassModels
 	ClassModel
-	ClassCompact     // a conversation to be shortened by the upstream; the codec is a CompactCodec
-	ClassUpgrade     // where clients try a WebSocket first: 426, so that they go on by POST
+	ClassCompact // a conversation to be shortened by the upstream; the codec is a CompactCodec
+	ClassUpgrade // where clients try a WebSocket first: 426, so that they go on by POST
+	ClassImages
 	ClassUnsupported // known, and answered with 404 in the format's own shape
 	_                // ClassByRequest, see Router
 	ClassLookup

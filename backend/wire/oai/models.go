@@ -47,7 +47,7 @@ func AppendModel(dst []byte, m canon.Model) []byte {
 }
 
 // ParseModels reads a model list in any of the shapes that services of this format send: data, models or a bare array;
-// id, name or model. Models of OpenAI's that cannot chat or embed are left out.
+// id, name or model. Models that can neither chat nor embed nor make images are left out.
 func ParseModels(body []byte) ([]canon.Model, error) {
 	list := body
 	if o := WalkObject(body); !o.Bad {
@@ -66,9 +66,14 @@ func ParseModels(body []byte) ([]canon.Model, error) {
 	}
 	var out []canon.Model
 	for c.Next() {
-		if m := parseModel(c.Value); m.ID != "" && !otherUse(m.ID) {
-			out = append(out, m)
+		m, other := parseModel(c.Value)
+		if m.ID == "" || other || otherUse(m.ID) {
+			continue
 		}
+		if pictures(m.ID) {
+			m.Pictures = canon.Yes
+		}
+		out = append(out, m)
 	}
 	if c.Bad {
 		return nil, apierror.New(apierror.Upstream5xx, "the service's model list is no JSON")
@@ -76,11 +81,11 @@ func ParseModels(body []byte) ([]canon.Model, error) {
 	return out, nil
 }
 
-func parseModel(v []byte) canon.Model {
+// parseModel reads one entry. other reports a model for another use than chat, embeddings and images.
+func parseModel(v []byte) (m canon.Model, other bool) {
 	if len(v) > 0 && v[0] == '"' {
-		return canon.Model{ID: Text(v)}
+		return canon.Model{ID: Text(v)}, false
 	}
-	var m canon.Model
 	var id, name, model string
 	c := WalkObject(v)
 	for c.Next() {
@@ -105,9 +110,7 @@ func parseModel(v []byte) canon.Model {
 			m.Context = max(Number(Member(c.Value, "max_input_tokens")), m.Context)
 			m.MaxOutput = max(Number(Member(c.Value, "max_output_tokens")), m.MaxOutput)
 		case "type":
-			if t := Text(c.Value); t == "embedding" || t == "embeddings" {
-				m.Embeddings = canon.Yes
-			}
+			other = !useOf(&m, Text(c.Value))
 		default:
 			parseAbility(&m, string(c.Name), c.Value)
 		}
@@ -123,10 +126,25 @@ func parseModel(v []byte) canon.Model {
 	if strings.Contains(m.ID, "embed") {
 		m.Embeddings = canon.Yes
 	}
-	return m
+	return m, other
 }
 
-// parseAbility reads what Kimi, OpenRouter and Mistral tell of a model besides its name.
+// useOf notes what a model is for, as LM Studio and Together say it. It reports false for what nobody can use here.
+func useOf(m *canon.Model, typ string) bool {
+	switch typ {
+	case "embedding", "embeddings":
+		m.Embeddings = canon.Yes
+	case "image":
+		m.Pictures = canon.Yes
+	case "vlm":
+		m.Images = canon.Yes
+	case "audio", "video", "moderation", "rerank", "transcribe":
+		return false
+	}
+	return true
+}
+
+// parseAbility reads what Kimi, OpenRouter, Mistral, GitHub and LM Studio tell of a model besides its name.
 func parseAbility(m *canon.Model, name string, v []byte) {
 	switch name {
 	case "supports_reasoning":
@@ -139,10 +157,21 @@ func parseAbility(m *canon.Model, name string, v []byte) {
 			m.Documents = listed(in, "file")
 			m.Audio = listed(in, "audio")
 		}
+		if out := Member(v, "output_modalities"); listed(out, "image") == canon.Yes && listed(out, "text") == canon.No {
+			m.Pictures = canon.Yes
+		}
+	case "supported_input_modalities":
+		m.Images, m.Audio = listed(v, "image"), listed(v, "audio")
 	case "supported_parameters":
 		m.Tools, m.Thinking = listed(v, "tools"), listed(v, "reasoning")
 		m.Schema = listed(v, "structured_outputs")
 	case "capabilities":
+		if v[0] == '[' { // GitHub, LM Studio
+			if listed(v, "tool-calling") == canon.Yes || listed(v, "tool_use") == canon.Yes {
+				m.Tools = canon.Yes // a list without it may only be short
+			}
+			break
+		}
 		if t := Member(v, "function_calling"); t != nil {
 			m.Tools = yesNo(t)
 		}
@@ -176,9 +205,19 @@ func listed(v []byte, want string) canon.Known3 {
 	return canon.No
 }
 
-// otherUse reports OpenAI's models that neither chat nor embed.
+// pictures reports OpenAI's models that make images and do nothing else.
+func pictures(id string) bool {
+	for _, p := range []string{"dall-e", "gpt-image", "chatgpt-image"} {
+		if strings.HasPrefix(id, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// otherUse reports OpenAI's models that neither chat nor embed nor make images.
 func otherUse(id string) bool {
-	for _, p := range []string{"whisper", "tts-", "dall-e", "omni-moderation", "text-moderation", "gpt-image", "chatgpt-image", "sora", "babbage-", "davinci-", "gpt-realtime", "gpt-audio"} {
+	for _, p := range []string{"whisper", "tts-", "omni-moderation", "text-moderation", "sora", "babbage-", "davinci-", "gpt-realtime", "gpt-audio"} {
 		if strings.HasPrefix(id, p) {
 			return true
 		}

@@ -17,8 +17,12 @@ func TestModelListsOfServices(t *testing.T) {
 		`{"data":[{"id":"o/m:free","name":"M","architecture":{"input_modalities":["text","image"]},"supported_parameters":["tools"],"top_provider":{"max_completion_tokens":8}}]}`: {
 			{ID: "o/m:free", Name: "M", Images: canon.Yes, Documents: canon.No, Audio: canon.No, Tools: canon.Yes, Thinking: canon.No, Schema: canon.No, MaxOutput: 8}},
 		`{"data":[{"id":"mi","capabilities":{"function_calling":true,"vision":false},"max_context_length":3}]}`: {{ID: "mi", Tools: canon.Yes, Images: canon.No, Context: 3}},
-		`[{"id":"gh","limits":{"max_input_tokens":4,"max_output_tokens":2}}]`:                                   {{ID: "gh", Context: 4, MaxOutput: 2}},
-		`{"data":[{"id":"gr","context_window":6,"max_completion_tokens":5,"supports_reasoning":"maybe"}]}`:      {{ID: "gr", Context: 6, MaxOutput: 5}},
+		`{"data":[{"id":"gpt-image-1"},{"id":"dall-e-3"},{"id":"flux","type":"image"},{"id":"v","type":"vlm"},{"id":"r","type":"rerank"},{"id":"mod","type":"moderation"},{"id":"paint","architecture":{"output_modalities":["image"]}},{"id":"both","architecture":{"output_modalities":["image","text"]}}]}`: {
+			{ID: "gpt-image-1", Pictures: canon.Yes}, {ID: "dall-e-3", Pictures: canon.Yes}, {ID: "flux", Pictures: canon.Yes}, {ID: "v", Images: canon.Yes}, {ID: "paint", Pictures: canon.Yes}, {ID: "both"}},
+		`[{"id":"openai/gpt-5","name":"GPT-5","supported_input_modalities":["text","image"],"capabilities":["streaming","tool-calling"],"limits":{"max_input_tokens":9}},{"id":"lm","capabilities":["tool_use"]},{"id":"no","capabilities":[]}]`: {
+			{ID: "openai/gpt-5", Name: "GPT-5", Images: canon.Yes, Audio: canon.No, Tools: canon.Yes, Context: 9}, {ID: "lm", Tools: canon.Yes}, {ID: "no"}},
+		`[{"id":"gh","limits":{"max_input_tokens":4,"max_output_tokens":2}}]`:                              {{ID: "gh", Context: 4, MaxOutput: 2}},
+		`{"data":[{"id":"gr","context_window":6,"max_completion_tokens":5,"supports_reasoning":"maybe"}]}`: {{ID: "gr", Context: 6, MaxOutput: 5}},
 	} {
 		got, err := ParseModels([]byte(in))
 		if d := cmp.Diff(want, got); d != "" || err != nil {

@@ -16,7 +16,7 @@ func TestRoutesAreComplete(t *testing.T) {
 	for _, r := range (Codec{}).Routes() {
 		classes[r.Class] = true
 	}
-	for _, c := range []wire.Class{wire.ClassAnswer, wire.ClassEmbed, wire.ClassModels, wire.ClassModel, wire.ClassUnsupported} {
+	for _, c := range []wire.Class{wire.ClassAnswer, wire.ClassEmbed, wire.ClassImages, wire.ClassModels, wire.ClassModel, wire.ClassUnsupported} {
 		if !classes[c] {
 			t.Errorf("no route of class %d", c)
 		}

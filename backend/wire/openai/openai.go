@@ -29,6 +29,8 @@ const (
 	OpEmbeddings  wire.Op = "embeddings"
 	OpModels      wire.Op = "models"
 	OpModel       wire.Op = "model"
+	OpGenerations wire.Op = "generations" // of images
+	OpEdits       wire.Op = "edits"       // of images
 	OpUnsupported wire.Op = "unsupported"
 )
 
@@ -38,6 +40,7 @@ type Codec struct{}
 var (
 	_ wire.Codec      = Codec{}
 	_ wire.EmbedCodec = Codec{}
+	_ wire.ImageCodec = Codec{}
 	_ wire.Splitter   = Codec{}
 )
 
@@ -49,6 +52,8 @@ var routes = []wire.Route{
 	{Pattern: "POST /v1/chat/completions", Op: OpChat, Class: wire.ClassAnswer},
 	{Pattern: "POST /v1/completions", Op: OpCompletions, Class: wire.ClassAnswer},
 	{Pattern: "POST /v1/embeddings", Op: OpEmbeddings, Class: wire.ClassEmbed},
+	{Pattern: "POST /v1/images/generations", Op: OpGenerations, Class: wire.ClassImages},
+	{Pattern: "POST /v1/images/edits", Op: OpEdits, Class: wire.ClassImages},
 	{Pattern: "GET /v1/models", Op: OpModels, Class: wire.ClassModels},
 	{Pattern: "GET /v1/models/{id...}", Op: OpModel, Class: wire.ClassModel},
 	{Pattern: "/v1/moderations", Op: OpUnsupported, Class: wire.ClassUnsupported},
@@ -86,7 +91,7 @@ func (Codec) Decode(op wire.Op, r *http.Request, body []byte) (*canon.Request, e
 }
 
 func unsupportedEndpoint() *apierror.Error {
-	e := apierror.New(apierror.RouteNotFound, "Patchbay does not offer this endpoint; use /v1/chat/completions, /v1/completions, /v1/embeddings or /v1/models")
+	e := apierror.New(apierror.RouteNotFound, "Patchbay does not offer this endpoint; use /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/images/generations, /v1/images/edits or /v1/models")
 	e.Code = "unsupported_endpoint"
 	return e
 }
