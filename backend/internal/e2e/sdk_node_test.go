@@ -116,15 +116,8 @@ type jsLibrary struct {
 func (l jsLibrary) name() string   { return l.id }
 func (l jsLibrary) format() string { return l.proto }
 
-func (l jsLibrary) native(a ask) obj {
-	if l.proto == "anthropic" {
-		return nativeAnthropic(a)
-	}
-	return nativeOpenAI(a)
-}
-
 func (l jsLibrary) ask(_ context.Context, base, key string, a ask) answer {
-	r, err := l.b.send(jsQuestion{SDK: l.id, Op: "ask", Base: base, Key: key, Ask: a, Native: l.native(a)})
+	r, err := l.b.send(jsQuestion{SDK: l.id, Op: "ask", Base: base, Key: key, Ask: a, Native: native(l.proto, a)})
 	if err != nil {
 		return answer{Err: &failure{Message: err.Error(), Library: "bridge"}}
 	}
@@ -137,7 +130,7 @@ func (l jsLibrary) models(_ context.Context, base, key string) ([]string, error)
 }
 
 func (l jsLibrary) count(_ context.Context, base, key string, a ask) (int, error) {
-	r, err := l.b.send(jsQuestion{SDK: l.id, Op: "count", Base: base, Key: key, Ask: a, Native: l.native(a)})
+	r, err := l.b.send(jsQuestion{SDK: l.id, Op: "count", Base: base, Key: key, Ask: a, Native: native(l.proto, a)})
 	return r.Tokens, err
 }
 

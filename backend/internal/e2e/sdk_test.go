@@ -94,7 +94,7 @@ func (f *failure) String() string {
 // library is an official SDK.
 type library interface {
 	name() string
-	format() string // openai or anthropic
+	format() string // openai, anthropic, responses, gemini or ollama
 	ask(ctx context.Context, base, key string, a ask) answer
 	models(ctx context.Context, base, key string) ([]string, error)
 	count(ctx context.Context, base, key string, a ask) (int, error) // -1: the protocol has none
@@ -113,13 +113,19 @@ var upstreams = []upstream{
 	{"openai", "openai", "gpt-4.1", "gpt-5.5", false},
 	{"compat", "openai", "sim-chat", "sim-chat", true},
 	{"anthropic", "anthropic", "claude-sonnet-4-5", "claude-sonnet-4-5", true},
+	{"openai-responses", "responses", "gpt-4.1", "gpt-5.5", true},
+	{"gemini", "gemini", "gemini-2.5-flash", "gemini-3-pro-preview", true},
+	{"home-ollama", "ollama", "llama3.1:8b", "qwen3:8b", true},
 }
 
 func (u upstream) sim() string {
 	if u.id == "compat" {
 		return simulator.Compatible
 	}
-	return u.id
+	if u.format == "openai" {
+		return u.id
+	}
+	return u.format // the simulated services of the other protocols bear their names
 }
 
 // cell is one field of the matrix while it runs.
@@ -196,11 +202,12 @@ func said(texts ...string) []turn {
 // are looked at: what the library returned and what the upstream received. The JavaScript libraries take part when
 // PATCHBAY_E2E is set.
 func TestSDKMatrix(t *testing.T) {
-	libs := []library{goOpenAI{}, goAnthropic{}}
+	libs := []library{goOpenAI{}, goResponses{}, goAnthropic{}, goGenAI{}}
 	if os.Getenv("PATCHBAY_E2E") != "" {
 		js := startJS(t)
-		libs = append(libs, js.library("js openai", "openai"), js.library("js anthropic", "anthropic"),
-			js.library("ai openai-compatible", "openai"), js.library("ai anthropic", "anthropic"))
+		libs = append(libs, js.library("js openai", "openai"), js.library("js openai responses", "responses"), js.library("js anthropic", "anthropic"),
+			js.library("js genai", "gemini"), js.library("js ollama", "ollama"),
+			js.library("ai openai-compatible", "openai"), js.library("ai openai", "responses"), js.library("ai anthropic", "anthropic"), js.library("ai google", "gemini"))
 	} else {
 		t.Log("The JavaScript libraries are left out; `make e2e` takes them in.")
 	}
