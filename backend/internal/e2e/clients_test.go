@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"image"
+	"image/color"
+	imagepng "image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -14,98 +18,257 @@ import (
 	"patchbay/backend/internal/testkit"
 )
 
-// clientProgram is a real client program that is run once without a person.
+// clientProgram is a real client program that is run without a person. How each is pointed at an address was found by
+// running it: claude-code 2.1.197, codex 0.169.0, gemini-cli 0.61.0, opencode 1.18.33, qwen-code 0.15.10.
 type clientProgram struct {
-	name     string
-	upstream string // the provider it is pointed at, which speaks another protocol
-	model    string
-	setUp    func(t *testing.T, home string, p clientProgram, base, key string) (env []string)
-	args     []string
+	name   string // of its command
+	face   string // which of its client libraries or protocols is used; "" = its only one
+	format string // what it speaks
+	setUp  func(r clientRun) (env []string)
+	args   func(r clientRun) []string
+	// picture returns the arguments of a run that shows the model a picture; nil where the program cannot.
+	picture func(r clientRun, file string) []string
+	// forgets says why a second turn does not bring the thoughts of the first; "" where it must.
+	forgets func(up upstream) string
 }
 
-const clientPrompt = "List the files of this folder with one tool call, then name the file that you found."
+// clientRun is one run of a program.
+type clientRun struct {
+	t          *testing.T
+	program    clientProgram
+	home, base string
+	key, model string
+}
+
+const (
+	clientPrompt  = "List the files of this folder with one tool call, then name the file that you found."
+	picturePrompt = "What is in this picture?"
+)
 
 var clientPrograms = []clientProgram{
-	{"claude", "openai", "gpt-4.1", claudeEnv, []string{"-p", clientPrompt, "--model", "gpt-4.1", "--allowedTools", "Bash(ls:*)"}},
-	{"claude", "compat", "sim-chat", claudeEnv, []string{"-p", clientPrompt, "--model", "sim-chat", "--allowedTools", "Bash(ls:*)"}},
-	{"opencode", "anthropic", "claude-sonnet-4-5", openCodeEnv("@ai-sdk/openai-compatible"), []string{"run", "-m", "patchbay/claude-sonnet-4-5", clientPrompt}},
-	{"opencode", "compat", "sim-chat", openCodeEnv("@ai-sdk/anthropic"), []string{"run", "-m", "patchbay/sim-chat", clientPrompt}},
+	{
+		name: "claude", format: "anthropic", setUp: setUpClaude,
+		args: func(r clientRun) []string {
+			return []string{"-p", clientPrompt, "--model", r.model, "--allowedTools", "Bash(ls:*)"}
+		},
+		picture: func(r clientRun, file string) []string { // it shows a model what its Read tool was asked for
+			return []string{"-p", `[[tool_call:name=Read,args={"file_path":"` + file + `"}]] ` + picturePrompt, "--model", r.model, "--allowedTools", "Read"}
+		},
+	},
+	{
+		name: "codex", format: "responses", setUp: setUpCodex,
+		args: func(clientRun) []string {
+			return []string{"exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", clientPrompt}
+		},
+		picture: func(_ clientRun, file string) []string {
+			return []string{"exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", picturePrompt, "-i", file}
+		},
+	},
+	{
+		name: "gemini", format: "gemini", setUp: setUpGemini,
+		args: func(r clientRun) []string { return []string{"-y", "-m", r.model, "-p", clientPrompt} },
+		picture: func(r clientRun, file string) []string {
+			return []string{"-y", "-m", r.model, "-p", picturePrompt + " @" + filepath.Base(file)}
+		},
+	},
+	{
+		name: "qwen", face: "openai", format: "openai", setUp: setUpQwen,
+		args: func(clientRun) []string { return []string{"-y", "--auth-type", "openai", "-p", clientPrompt} },
+		picture: func(_ clientRun, file string) []string {
+			return []string{"-y", "--auth-type", "openai", "-p", picturePrompt + " @" + filepath.Base(file)}
+		},
+	},
+	{
+		name: "opencode", face: "openai-compatible", format: "openai", setUp: setUpOpenCode, args: openCodeArgs, picture: openCodePicture,
+	},
+	{
+		name: "opencode", face: "anthropic", format: "anthropic", setUp: setUpOpenCode, args: openCodeArgs, picture: openCodePicture,
+	},
 }
 
-func claudeEnv(_ *testing.T, home string, _ clientProgram, base, key string) []string {
-	return []string{"ANTHROPIC_BASE_URL=" + base, "ANTHROPIC_AUTH_TOKEN=" + key, "CLAUDE_CONFIG_DIR=" + filepath.Join(home, "claude"), "DISABLE_AUTOUPDATER=1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1"}
+func setUpClaude(r clientRun) []string {
+	return []string{"ANTHROPIC_BASE_URL=" + r.base, "ANTHROPIC_AUTH_TOKEN=" + r.key, "CLAUDE_CONFIG_DIR=" + filepath.Join(r.home, "claude"),
+		"DISABLE_AUTOUPDATER=1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "MAX_THINKING_TOKENS=4000"}
 }
 
-func openCodeEnv(library string) func(*testing.T, string, clientProgram, string, string) []string {
-	return func(t *testing.T, home string, p clientProgram, base, key string) []string {
-		config, err := json.Marshal(obj{
-			"permission": obj{"*": "allow"},
-			"provider": obj{"patchbay": obj{
-				"npm": library, "options": obj{"baseURL": base + "/v1", "apiKey": key},
-				"models": obj{p.model: obj{"tool_call": true, "reasoning": false, "limit": obj{"context": 100000, "output": 8000}}},
-			}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		dir := filepath.Join(home, ".config", "opencode")
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, "opencode.json"), config, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return []string{"OPENCODE_DISABLE_MODELS_FETCH=1", "OPENCODE_DISABLE_AUTOUPDATE=1", "OPENCODE_DISABLE_DEFAULT_PLUGINS=1"}
+func setUpCodex(r clientRun) []string {
+	r.write(filepath.Join("codex", "config.toml"), `model = "`+r.model+`"
+model_provider = "patchbay"
+model_reasoning_effort = "medium"
+[model_providers.patchbay]
+name = "Patchbay"
+base_url = "`+r.base+`/v1"
+env_key = "PATCHBAY_CLIENT_KEY"
+wire_api = "responses"
+`)
+	return []string{"CODEX_HOME=" + filepath.Join(r.home, "codex"), "PATCHBAY_CLIENT_KEY=" + r.key}
+}
+
+func setUpGemini(r clientRun) []string {
+	r.write(filepath.Join(".gemini", "settings.json"), `{"security":{"auth":{"selectedType":"gemini-api-key"}},"privacy":{"usageStatisticsEnabled":false}}`)
+	return []string{"GOOGLE_GEMINI_BASE_URL=" + r.base, "GEMINI_API_KEY=" + r.key, "GEMINI_CLI_TRUST_WORKSPACE=true"}
+}
+
+func setUpQwen(r clientRun) []string {
+	r.write(filepath.Join(".qwen", "settings.json"), `{"security":{"auth":{"selectedType":"`+r.program.face+`"}},"privacy":{"usageStatisticsEnabled":false}}`)
+	return []string{"OPENAI_BASE_URL=" + r.base + "/v1", "OPENAI_API_KEY=" + r.key, "OPENAI_MODEL=" + r.model}
+}
+
+func setUpOpenCode(r clientRun) []string {
+	model := obj{"tool_call": true, "reasoning": true, "attachment": true, "limit": obj{"context": 100000, "output": 8000},
+		"modalities": obj{"input": []any{"text", "image"}, "output": []any{"text"}}}
+	config, err := json.Marshal(obj{
+		"permission": obj{"*": "allow"},
+		"provider":   obj{"patchbay": obj{"npm": "@ai-sdk/" + r.program.face, "options": obj{"baseURL": r.base + "/v1", "apiKey": r.key}, "models": obj{r.model: model}}},
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.write(filepath.Join(".config", "opencode", "opencode.json"), string(config))
+	return []string{"OPENCODE_DISABLE_MODELS_FETCH=1", "OPENCODE_DISABLE_AUTOUPDATE=1", "OPENCODE_DISABLE_DEFAULT_PLUGINS=1"}
+}
+
+func openCodeArgs(r clientRun) []string {
+	return []string{"run", "-m", "patchbay/" + r.model, clientPrompt}
+}
+
+func openCodePicture(r clientRun, file string) []string {
+	return []string{"run", "-m", "patchbay/" + r.model, picturePrompt, "-f", file}
+}
+
+// write puts a file into the home folder of the run.
+func (r clientRun) write(name, text string) {
+	r.t.Helper()
+	path := filepath.Join(r.home, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
 	}
 }
 
-// TestClients runs each program with a prompt that needs one tool call. The simulated service says its last sentence, which
-// names the marker file, only after it has seen the tool's result.
+// run starts the program in dir and returns what it said.
+func (r clientRun) run(dir string, args []string) string {
+	r.t.Helper()
+	bin, err := filepath.Abs(filepath.Join("clients", "node_modules", ".bin", r.program.name))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(r.t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, bin, args...)
+	cmd.Dir = dir
+	cmd.Env = append([]string{"HOME=" + r.home, "PATH=" + os.Getenv("PATH"), "TERM=dumb", "XDG_CONFIG_HOME=" + filepath.Join(r.home, ".config"), "XDG_DATA_HOME=" + filepath.Join(r.home, ".local")},
+		r.program.setUp(r)...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		r.t.Fatalf("%s: %v\n%s\n%s", r.program.name, err, &out, &errs)
+	}
+	return out.String()
+}
+
+// TestClients runs each program on a service of each other protocol: a prompt that needs one tool call, with a model that
+// thinks, and a prompt with a picture. The simulated service says its last sentence, which names the marker file, only
+// after it has seen the tool's result, and checks the signatures of the thoughts that come back.
 func TestClients(t *testing.T) {
 	if os.Getenv("PATCHBAY_E2E_CLIENTS") == "" {
 		t.Skip("`make e2e-clients` installs the programs and runs this")
 	}
-	bin, err := filepath.Abs(filepath.Join("clients", "node_modules", ".bin"))
-	if err != nil {
+	for _, p := range clientPrograms {
+		for _, up := range upstreams {
+			if up.format == p.format {
+				continue
+			}
+			t.Run(strings.Join([]string{p.name, p.face, "on", up.id}, " "), func(t *testing.T) {
+				t.Run("tool", func(t *testing.T) { clientTool(t, p, up) })
+				if p.picture != nil {
+					t.Run("picture", func(t *testing.T) { clientPicture(t, p, up) })
+				}
+			})
+		}
+	}
+}
+
+func startClient(t *testing.T, p clientProgram, up upstream) (*testkit.Bay, clientRun) {
+	bay := testkit.Start(t, testkit.Options{})
+	return bay, clientRun{t: t, program: p, home: t.TempDir(), base: bay.URL + "/" + up.id, key: bay.Key, model: up.thinking}
+}
+
+// asked returns the bodies that the service got, and fails the test where it refused one.
+func asked(t *testing.T, bay *testkit.Bay, up upstream) (bodies []string) {
+	t.Helper()
+	for _, r := range bay.Sim.Requests() {
+		if r.Upstream != up.sim() || r.Method != "POST" {
+			continue
+		}
+		bodies = append(bodies, string(r.Body))
+		if r.Refused != "" {
+			t.Errorf("the upstream refused a request: %s\n%.4000s", r.Refused, r.Body)
+		}
+	}
+	return bodies
+}
+
+func clientTool(t *testing.T, p clientProgram, up upstream) {
+	bay, run := startClient(t, p, up)
+	dir := t.TempDir()
+	const marker = "heron-4711.txt"
+	if err := os.WriteFile(filepath.Join(dir, marker), []byte("a bird\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range clientPrograms {
-		t.Run(p.name+" on "+p.upstream, func(t *testing.T) {
-			bay := testkit.Start(t, testkit.Options{})
-			home, work := t.TempDir(), t.TempDir()
-			const marker = "heron-4711.txt"
-			if err := os.WriteFile(filepath.Join(work, marker), []byte("a bird\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-			defer cancel()
-			cmd := exec.CommandContext(ctx, filepath.Join(bin, p.name), p.args...)
-			cmd.Dir = work
-			cmd.Env = append([]string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "TERM=dumb", "XDG_CONFIG_HOME=" + filepath.Join(home, ".config"), "XDG_DATA_HOME=" + filepath.Join(home, ".local")},
-				p.setUp(t, home, p, bay.URL+"/"+p.upstream, bay.Key)...)
-			var out, errs bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &out, &errs
-			if err := cmd.Run(); err != nil {
-				t.Fatalf("%s: %v\n%s\n%s", p.name, err, &out, &errs)
-			}
-			if !strings.Contains(out.String(), marker) {
-				t.Errorf("the last sentence does not name %s:\n%s\n%s", marker, &out, &errs)
-			}
-			sim := upstream{id: p.upstream}.sim()
-			asked := 0
-			for _, r := range bay.Sim.Requests() {
-				if r.Upstream != sim || r.Method != "POST" {
-					continue
-				}
-				asked++
-				if r.Refused != "" {
-					t.Errorf("the upstream refused a request: %s", r.Refused)
-				}
-			}
-			if asked < 2 {
-				t.Errorf("the upstream was asked %d times", asked)
-			}
-			t.Logf("%d requests; it said: %s", asked, strings.TrimSpace(out.String()))
-		})
+	said := run.run(dir, p.args(run))
+	if !strings.Contains(said, marker) {
+		t.Errorf("the last sentence does not name %s:\n%s", marker, said)
 	}
+	bodies := asked(t, bay, up)
+	if len(bodies) < 2 {
+		t.Fatalf("the upstream was asked %d times", len(bodies))
+	}
+	if kept := keptThought[up.format]; kept != "" {
+		back := ""
+		for _, b := range bodies {
+			if strings.Contains(b, kept) && !strings.Contains(b, "skip_thought_signature_validator") {
+				back = b
+			}
+		}
+		why := ""
+		if p.forgets != nil {
+			why = p.forgets(up)
+		}
+		if back == "" && why == "" {
+			t.Errorf("the thoughts of the first turn did not come back:\n%.6000s", bodies[len(bodies)-1])
+		}
+	}
+	t.Logf("%d requests; it said: %s", len(bodies), strings.TrimSpace(said))
+}
+
+// keptThought is how the signature of an earlier thought looks in a request of each protocol that has them.
+var keptThought = map[string]string{"anthropic": `"signature"`, "responses": `"encrypted_content"`, "gemini": `"thoughtSignature"`}
+
+var pictureBytes = regexp.MustCompile(`iVBORw0KGgo|/9j/|UklGR`) // base64 of PNG, JPEG and WebP: some programs write a picture anew
+
+func clientPicture(t *testing.T, p clientProgram, up upstream) {
+	bay, run := startClient(t, p, up)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "heron.png")
+	picture := image.NewRGBA(image.Rect(0, 0, 64, 64))
+	for i := range 64 * 64 {
+		picture.Set(i%64, i/64, color.RGBA{uint8(i), uint8(i / 64), 90, 255})
+	}
+	var data bytes.Buffer
+	if err := imagepng.Encode(&data, picture); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, data.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	said := run.run(dir, p.picture(run, file))
+	for _, b := range asked(t, bay, up) {
+		if pictureBytes.MatchString(b) {
+			return
+		}
+	}
+	t.Errorf("the picture did not reach the upstream; it said: %s", said)
 }
