@@ -116,7 +116,10 @@ func setUpQwen(r clientRun) []string {
 
 func setUpOpenCode(r clientRun) []string {
 	model := obj{"tool_call": true, "reasoning": true, "attachment": true, "limit": obj{"context": 100000, "output": 8000},
-		"modalities": obj{"input": []any{"text", "image"}, "output": []any{"text"}}}
+		"modalities": obj{"input": []any{"text", "image"}, "output": []any{"text"}}, "options": obj{"reasoningEffort": "medium"}}
+	if r.program.format == "anthropic" {
+		model["options"] = obj{"thinking": obj{"type": "enabled", "budgetTokens": 2048}}
+	}
 	config, err := json.Marshal(obj{
 		"permission": obj{"*": "allow"},
 		"provider":   obj{"patchbay": obj{"npm": "@ai-sdk/" + r.program.face, "options": obj{"baseURL": r.base + "/v1", "apiKey": r.key}, "models": obj{r.model: model}}},
