@@ -198,10 +198,9 @@ func said(texts ...string) []turn {
 	return out
 }
 
-// TestSDKMatrix asks every question through every library at every upstream, and prints the result as a table. Both sides
-// are looked at: what the library returned and what the upstream received. The JavaScript libraries take part when
-// PATCHBAY_E2E is set.
-func TestSDKMatrix(t *testing.T) {
+// libraries are the official SDKs. The JavaScript ones take part when PATCHBAY_E2E is set.
+func libraries(t *testing.T) []library {
+	t.Helper()
 	libs := []library{goOpenAI{}, goResponses{}, goAnthropic{}, goGenAI{}}
 	if os.Getenv("PATCHBAY_E2E") != "" {
 		js := startJS(t)
@@ -211,6 +210,13 @@ func TestSDKMatrix(t *testing.T) {
 	} else {
 		t.Log("The JavaScript libraries are left out; `make e2e` takes them in.")
 	}
+	return libs
+}
+
+// TestSDKMatrix asks every question through every library at every upstream, and prints the result as a table. Both sides
+// are looked at: what the library returned and what the upstream received.
+func TestSDKMatrix(t *testing.T) {
+	libs := libraries(t)
 	type field struct{ result, reason string }
 	table := map[string]map[string]field{}
 	for _, lib := range libs {
