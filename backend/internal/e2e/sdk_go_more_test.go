@@ -186,9 +186,9 @@ func (l goGenAI) ask(ctx context.Context, base, key string, a ask) answer {
 		if err != nil {
 			return answer{Err: l.failure(err), Pieces: pieces}
 		}
-		if len(r.Candidates) > 0 && r.Candidates[0].Content != nil && r.Text() != "" {
+		if text := genAIAnswer(r).Text; text != "" {
 			if pieces++; a.Leave {
-				return answer{Text: r.Text(), Pieces: pieces}
+				return answer{Text: text, Pieces: pieces}
 			}
 		}
 		whole = joinGenAI(whole, r)
