@@ -32,7 +32,7 @@ var cases = []struct {
 	{"tool_choice none", choiceNone},
 	{"one tool at a time", oneTool},
 	{"image, base64", func(c *cell) { c.image("data:image/png;base64," + png) }},
-	{"image, URL", func(c *cell) { c.image("https://images.example/red.png") }},
+	{"image, URL", func(c *cell) { c.image(c.pictures + "/red.png") }},
 	{"PDF", document},
 	{"reasoning, two turns with a signature", func(c *cell) { c.reasoning(false) }},
 	{"reasoning, two turns, streamed", func(c *cell) { c.reasoning(true) }},
@@ -156,11 +156,14 @@ func (c *cell) called(a answer) toolCall {
 		c.Fatalf("no call in %+v", a)
 	}
 	c.finished(a, finishes.tools)
-	if a.Calls[0].ID == "" || a.Calls[0].Name != lookTool.Name || !json.Valid(a.Calls[0].Args) {
+	if a.Calls[0].ID == "" && !c.idless() || a.Calls[0].Name != lookTool.Name || !json.Valid(a.Calls[0].Args) {
 		c.Errorf("%+v", a.Calls[0])
 	}
 	return a.Calls[0]
 }
+
+// idless reports whether calls have no ids: Gemini's own service sends none, and its answers are copied.
+func (c *cell) idless() bool { return c.lib.format() == "gemini" && c.up.format == "gemini" }
 
 func (c *cell) tools(stream bool) {
 	q := ask{Messages: said("[[tool_call]] What is the weather?"), Tools: []toolDef{lookTool}, Stream: stream}
@@ -181,12 +184,15 @@ func parallelTools(c *cell) {
 		q := ask{Messages: said("[[parallel_tools]] What is the weather?"), Tools: []toolDef{lookTool}, Stream: stream}
 		first, _ := c.ask(q)
 		c.called(first)
-		if len(first.Calls) != 2 || first.Calls[0].ID == first.Calls[1].ID || string(first.Calls[0].Args) == string(first.Calls[1].Args) {
+		if len(first.Calls) != 2 || first.Calls[0].ID == first.Calls[1].ID && !c.idless() || string(first.Calls[0].Args) == string(first.Calls[1].Args) {
 			c.Fatalf("%+v", first.Calls)
 		}
 		var results []toolResult
 		for i, k := range slices.Backward(first.Calls) { // in the other order
 			results = append(results, toolResult{ID: k.ID, Name: k.Name, Text: fmt.Sprint("result ", i)})
+		}
+		if c.idless() {
+			slices.Reverse(results) // only their order tells them apart
 		}
 		q.Messages = append(q.Messages, turn{Role: "assistant", Raw: first.Raw}, turn{Role: "user", Results: results})
 		second, _ := c.ask(q)
@@ -284,11 +290,18 @@ func (c *cell) image(url string) {
 		c.na = "the AI SDK fetches images itself for this protocol; none is to be had here"
 		return
 	}
+	if c.lib.format() == "ollama" && !strings.HasPrefix(url, "data:") {
+		c.na = "Ollama's protocol has no addresses"
+		return
+	}
+	if c.idless() && !strings.HasPrefix(url, "data:") {
+		c.na = "Gemini takes the addresses of its own files only, and the client's bytes go through as they are"
+		return
+	}
 	a, got := c.ask(ask{Messages: []turn{{Role: "user", Text: "What is this?", Image: url}}})
 	c.good(a)
 	body, _ := json.Marshal(got) // it was JSON
-	want := strings.TrimPrefix(url, "data:image/png;base64,")
-	if !strings.Contains(string(body), want) {
+	if !strings.Contains(string(body), strings.TrimPrefix(url, "data:image/png;base64,")) && !strings.Contains(string(body), png) {
 		c.Errorf("the image did not arrive: %s", body)
 	}
 }

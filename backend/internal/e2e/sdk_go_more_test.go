@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"reflect"
 	"strings"
 
 	openai "github.com/openai/openai-go/v3"
@@ -225,7 +226,11 @@ func joinGenAI(whole, r *genai.GenerateContentResponse) *genai.GenerateContentRe
 			into.Content = c.Content
 			continue
 		}
-		into.Content.Parts = append(into.Content.Parts, c.Content.Parts...)
+		for _, p := range c.Content.Parts {
+			if !reflect.DeepEqual(*p, genai.Part{}) { // an empty text, which the service refuses in a history
+				into.Content.Parts = append(into.Content.Parts, p)
+			}
+		}
 	}
 	return whole
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -113,9 +115,7 @@ var upstreams = []upstream{
 	{"openai", "openai", "gpt-4.1", "gpt-5.5", false},
 	{"compat", "openai", "sim-chat", "sim-chat", true},
 	{"anthropic", "anthropic", "claude-sonnet-4-5", "claude-sonnet-4-5", true},
-	{"openai-responses", "responses", "gpt-4.1", "gpt-5.5", true},
 	{"gemini", "gemini", "gemini-2.5-flash", "gemini-3-pro-preview", true},
-	{"home-ollama", "ollama", "llama3.1:8b", "qwen3:8b", true},
 }
 
 func (u upstream) sim() string {
@@ -135,6 +135,8 @@ type cell struct {
 	lib library
 	up  upstream
 	na  string
+
+	pictures string // address of a server with a picture
 }
 
 func (c *cell) base() string { return c.bay.URL + "/" + c.up.id }
@@ -217,6 +219,12 @@ func libraries(t *testing.T) []library {
 // are looked at: what the library returned and what the upstream received.
 func TestSDKMatrix(t *testing.T) {
 	libs := libraries(t)
+	pictures := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "image/png")
+		data, _ := base64.StdEncoding.DecodeString(png) // a constant
+		_, _ = w.Write(data)                            // the test sees what does not arrive
+	}))
+	t.Cleanup(pictures.Close)
 	type field struct{ result, reason string }
 	table := map[string]map[string]field{}
 	for _, lib := range libs {
@@ -224,9 +232,9 @@ func TestSDKMatrix(t *testing.T) {
 			column := lib.name() + " -> " + up.id
 			table[column] = map[string]field{}
 			t.Run(column, func(t *testing.T) {
-				bay := testkit.Start(t, testkit.Options{})
+				bay := testkit.Start(t, testkit.Options{Config: "media:\n  allowed_hosts: [" + strings.TrimPrefix(pictures.URL, "http://") + "]\n"})
 				for _, k := range cases {
-					c := &cell{bay: bay, lib: lib, up: up}
+					c := &cell{pictures: pictures.URL, bay: bay, lib: lib, up: up}
 					ok := t.Run(k.name, func(t *testing.T) {
 						c.T = t
 						k.run(c)

@@ -40,8 +40,8 @@ type Options struct {
 	Accounts map[string][]string // provider -> keys; nil = one account for each simulated upstream
 }
 
-// Start runs Patchbay until the test ends. The providers openai (treated as OpenAI's own host), anthropic and compat (a
-// compatible service that shows its reasoning) lead to the simulated upstreams. At the end the test fails if goroutines are left.
+// Start runs Patchbay until the test ends. The providers openai (treated as OpenAI's own host), compat (a compatible
+// service that shows its reasoning), anthropic and gemini lead to the simulated upstreams. At the end the test fails if goroutines are left.
 func Start(t testing.TB, o Options) *Bay {
 	t.Helper()
 	before := goroutines()
@@ -57,7 +57,7 @@ func Start(t testing.TB, o Options) *Bay {
 		settle(t, before)
 	})
 	if o.Accounts == nil {
-		o.Accounts = map[string][]string{"openai": {"sk-sim-one"}, "compat": {"sk-sim-one"}, "anthropic": {"sk-ant-sim-one"}}
+		o.Accounts = map[string][]string{"openai": {"sk-sim-one"}, "compat": {"sk-sim-one"}, "anthropic": {"sk-ant-sim-one"}, "gemini": {"sk-sim-one"}}
 	}
 	for provider, keys := range o.Accounts {
 		for i, key := range keys {
@@ -89,8 +89,8 @@ func (b *Bay) awaitLists(t testing.TB, accounts map[string][]string) {
 
 func (b *Bay) run(t testing.TB, o Options) (stop func()) {
 	t.Helper()
-	text := fmt.Sprintf("server:\n  listen: 127.0.0.1:0\nproviders:\n  openai:\n    base_url: %s\n    quirks: [own_host]\n  compat:\n    kind: openai\n    base_url: %s\n  anthropic:\n    base_url: %s\n%s",
-		b.Sim.BaseURL(simulator.OpenAI), b.Sim.BaseURL(simulator.Compatible), b.Sim.BaseURL(simulator.Anthropic), o.Config)
+	text := fmt.Sprintf("server:\n  listen: 127.0.0.1:0\nproviders:\n  openai:\n    base_url: %s\n    quirks: [own_host]\n  compat:\n    kind: openai\n    base_url: %s\n  anthropic:\n    base_url: %s\n  gemini:\n    base_url: %s\n%s",
+		b.Sim.BaseURL(simulator.OpenAI), b.Sim.BaseURL(simulator.Compatible), b.Sim.BaseURL(simulator.Anthropic), b.Sim.BaseURL(simulator.Gemini), o.Config)
 	file := filepath.Join(b.Home, "config.yaml")
 	must(t, os.WriteFile(file, []byte(text), 0o600))
 	ready := make(chan struct{})

@@ -242,7 +242,7 @@ function joinGemini(whole, frame) {
     if (c.finishReason) whole.candidates[i].finishReason = c.finishReason;
     if (c.content?.parts) {
       whole.candidates[i].content ??= { role: "model", parts: [] };
-      whole.candidates[i].content.parts = [...(whole.candidates[i].content.parts ?? []), ...c.content.parts];
+      whole.candidates[i].content.parts = [...(whole.candidates[i].content.parts ?? []), ...c.content.parts.filter((p) => p.text !== "" || p.thoughtSignature)];
     }
   }
   return whole;
