@@ -52,6 +52,8 @@ var demoAccounts = []struct{ provider, name, key string }{
 	{"openai", "resting", "sk-sim-rate-limit"},
 	{"openai", "working", "sk-sim-demo"},
 	{"anthropic", "demo", "sk-ant-sim-demo"},
+	{"openai-responses", "demo", "sk-sim-demo"},
+	{"gemini", "demo", "sk-sim-demo"},
 }
 
 func (a *app) demo(ctx context.Context, listen string) (err error) {
@@ -110,7 +112,9 @@ func isolate(home string) {
 func demoSettings(sim *simulator.Server) string {
 	return "providers:\n" +
 		"  openai:\n    base_url: " + sim.BaseURL(simulator.OpenAI) + "\n" +
-		"  anthropic:\n    base_url: " + sim.BaseURL(simulator.Anthropic) + "\n"
+		"  anthropic:\n    base_url: " + sim.BaseURL(simulator.Anthropic) + "\n" +
+		"  openai-responses:\n    base_url: " + sim.BaseURL(simulator.Responses) + "\n" +
+		"  gemini:\n    base_url: " + sim.BaseURL(simulator.Gemini) + "\n"
 }
 
 // warnings is the demo's log: what goes wrong, without the routine.
@@ -142,6 +146,10 @@ func demoText(home, base string, key secret.Value) string {
 	anthropic("Anthropic messages, whole answer", `{"model":"claude-sonnet-4-5","max_tokens":256,"messages":[{"role":"user","content":"Hello"}]}`, "")
 	anthropic("Anthropic messages, streamed, thinking first", `{"model":"claude-sonnet-4-5","max_tokens":256,"stream":true,"messages":[{"role":"user","content":"[[reasoning]] What is 2+2?"}]}`, "N")
 	anthropic("An Anthropic client on an OpenAI model: converted both ways", `{"model":"gpt-4.1","max_tokens":256,"messages":[{"role":"user","content":"Hello"}]}`, "i")
+	fmt.Fprintf(&b, "# OpenAI Responses, streamed\ncurl -sN %s/v1/responses -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \\\n  -d '%s'\n\n",
+		base, k, `{"model":"openai-responses/gpt-5.5","stream":true,"input":"Hello"}`)
+	fmt.Fprintf(&b, "# Gemini, streamed\ncurl -sN '%s/v1beta/models/gemini-3.5-flash:streamGenerateContent?alt=sse' -H 'x-goog-api-key: %s' -H 'Content-Type: application/json' \\\n  -d '%s'\n\n",
+		base, k, `{"contents":[{"parts":[{"text":"Hello"}]}]}`)
 	openAI("A failing service: every try is told to pause, and the answer says so", `{"model":"gpt-4.1","messages":[{"role":"user","content":"[[rate_limit]] Hello"}]}`, "i")
 	b.WriteString("Scenarios: put [[NAME]] into the prompt, or ask for the model MODEL@NAME.\n")
 	t := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)

@@ -202,13 +202,16 @@ func interrupt(ts *testscript.TestScript, _ bool, _ []string) {
 // sigkill ends the program as kill -9 does.
 func sigkill(ts *testscript.TestScript, _ bool, _ []string) { _ = background(ts).end(os.Kill) }
 
-// simulate starts the simulated upstreams and sets SIM_OPENAI and SIM_ANTHROPIC to their base URLs.
+// simulate starts the simulated upstreams and sets SIM_OPENAI, SIM_ANTHROPIC and so on to their base URLs.
 func simulate(ts *testscript.TestScript, _ bool, _ []string) {
 	s := simulator.New(simulator.Options{})
 	ts.Check(s.Start())
 	ts.Defer(func() { _ = s.Close() }) // cut connections are as good as closed ones
 	ts.Setenv("SIM_OPENAI", s.BaseURL(simulator.OpenAI))
 	ts.Setenv("SIM_ANTHROPIC", s.BaseURL(simulator.Anthropic))
+	ts.Setenv("SIM_RESPONSES", s.BaseURL(simulator.Responses))
+	ts.Setenv("SIM_GEMINI", s.BaseURL(simulator.Gemini))
+	ts.Setenv("SIM_OLLAMA", s.BaseURL(simulator.Ollama))
 }
 
 // call makes a request: http METHOD PATH [FILE] [Header:value...]. Status, headers and body are the standard output. The

@@ -37,11 +37,18 @@ type Bay struct {
 // Options shape a Bay.
 type Options struct {
 	Config   string              // further settings, as YAML at the top level
-	Accounts map[string][]string // provider -> keys; nil = one account for each simulated upstream
+	Accounts map[string][]string // provider -> keys; nil = one account of each but openai-responses
+}
+
+// Every is one account of each provider that leads to a simulated upstream.
+func Every() map[string][]string {
+	return map[string][]string{"openai": {"sk-sim-one"}, "compat": {"sk-sim-one"}, "anthropic": {"sk-ant-sim-one"}, "gemini": {"sk-sim-one"},
+		"openai-responses": {"sk-sim-one"}}
 }
 
 // Start runs Patchbay until the test ends. The providers openai (treated as OpenAI's own host), compat (a compatible
-// service that shows its reasoning), anthropic and gemini lead to the simulated upstreams. At the end the test fails if goroutines are left.
+// service that shows its reasoning), anthropic, gemini and openai-responses lead to the simulated upstreams. At the end the test
+// fails if goroutines are left.
 func Start(t testing.TB, o Options) *Bay {
 	t.Helper()
 	before := goroutines()
@@ -89,8 +96,17 @@ func (b *Bay) awaitLists(t testing.TB, accounts map[string][]string) {
 
 func (b *Bay) run(t testing.TB, o Options) (stop func()) {
 	t.Helper()
-	text := fmt.Sprintf("server:\n  listen: 127.0.0.1:0\nproviders:\n  openai:\n    base_url: %s\n    quirks: [own_host]\n  compat:\n    kind: openai\n    base_url: %s\n  anthropic:\n    base_url: %s\n  gemini:\n    base_url: %s\n%s",
-		b.Sim.BaseURL(simulator.OpenAI), b.Sim.BaseURL(simulator.Compatible), b.Sim.BaseURL(simulator.Anthropic), b.Sim.BaseURL(simulator.Gemini), o.Config)
+	text := "server:\n  listen: 127.0.0.1:0\nproviders:\n"
+	for _, p := range []struct{ id, more, upstream string }{
+		{"openai", "    quirks: [own_host]\n", simulator.OpenAI},
+		{"compat", "    kind: openai\n", simulator.Compatible},
+		{"anthropic", "", simulator.Anthropic},
+		{"gemini", "", simulator.Gemini},
+		{"openai-responses", "", simulator.Responses},
+	} {
+		text += "  " + p.id + ":\n    base_url: " + b.Sim.BaseURL(p.upstream) + "\n" + p.more
+	}
+	text += o.Config
 	file := filepath.Join(b.Home, "config.yaml")
 	must(t, os.WriteFile(file, []byte(text), 0o600))
 	ready := make(chan struct{})
