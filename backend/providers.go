@@ -11,6 +11,7 @@ import (
 	"patchbay/backend/provider/anthropiccompat"
 	"patchbay/backend/provider/forward"
 	"patchbay/backend/provider/geminiapi"
+	"patchbay/backend/provider/ollamaapi"
 	"patchbay/backend/provider/openaicompat"
 	"patchbay/backend/route"
 )
@@ -30,6 +31,7 @@ var kinds = map[string]func(provider.Info) provider.Driver{
 	"openai-responses": func(i provider.Info) provider.Driver { return openaicompat.NewResponses(i) },
 	"anthropic":        func(i provider.Info) provider.Driver { return anthropiccompat.New(i) },
 	"gemini":           func(i provider.Info) provider.Driver { return geminiapi.New(i) },
+	"ollama":           func(i provider.Info) provider.Driver { return ollamaapi.New(i) },
 	"forward":          func(i provider.Info) provider.Driver { return forward.New(i) },
 }
 

@@ -7,6 +7,7 @@ var fieldNames = map[string]map[string]string{
 		"logprobs": "generationConfig.responseLogprobs", "tool_choice": "toolConfig.functionCallingConfig",
 	},
 	"responses": {"messages": "input"},
+	"ollama":    {"max_tokens": "options.num_predict", "temperature": "options.temperature", "stop": "options.stop"},
 }
 
 // Field returns the name that clients of a format have for a field which OpenAI Chat calls name, so that an error names

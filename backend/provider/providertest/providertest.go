@@ -1,7 +1,7 @@
 // Package providertest is the conformance suite that every driver runs. It plays the service: a local server that speaks
 // the driver's wire format from scripted answers, good and bad, and records what it was asked.
 //
-// What a wire format looks like is a Format; OpenAI, Anthropic and Gemini are here, a driver with a format of its own brings one.
+// What a wire format looks like is a Format; OpenAI, Anthropic, Gemini and Ollama are here, a driver with a format of its own brings one.
 package providertest
 
 import (
@@ -53,6 +53,9 @@ type Format struct {
 	// Count and Embeddings write the answers of those endpoints; nil if the service has none.
 	Count      func(tokens int64) Reply
 	Embeddings func(vectors [][]float32) Reply
+	// NoCacheCounts says that the service does not tell which part of a prompt was cached, NoSignatures that nothing in
+	// its histories is signed.
+	NoCacheCounts, NoSignatures bool
 	// Verbatim is a request as a client of the same format sends it, to see that its bytes arrive; nil if no client
 	// speaks this format.
 	Verbatim *Verbatim

@@ -243,7 +243,7 @@ func TestAnswersThatGoWrong(t *testing.T) {
 	}
 	own := apierror.New(apierror.Timeout, "limit")
 	for err, kind := range map[error]apierror.Kind{
-		own: apierror.Timeout, errors.New("reset"): apierror.Truncated, context.Canceled: apierror.Canceled,
+		own: apierror.Timeout, errors.New("reset"): apierror.Transport, context.Canceled: apierror.Canceled,
 		context.DeadlineExceeded: apierror.Timeout, wire.ErrFrameTooLarge: apierror.Upstream5xx,
 	} {
 		_, got := collect(&Exchange{}, io.MultiReader(strings.NewReader(hel), iotest.ErrReader(fmt.Errorf("reading: %w", err))))

@@ -18,7 +18,23 @@ type Options struct {
 	NumCtx       int64 // context asked for unless the client asked for one; 0 = as much as the prompt needs
 	MinCtx       int64 // at least this context: the one of the call before was too small
 	NoThink      bool  // the model refuses think
-	NoTruncate   bool  // have a prompt that is too long refused, not cut, whoever sent it
+
+	// Media holds what the driver has fetched, by the addresses that FetchURLs named.
+	Media map[string]canon.Media
+}
+
+// FetchURLs returns the addresses of pictures in a request that must be fetched before it can be written for this format.
+// The driver puts what it fetched into Options.Media.
+func FetchURLs(req *canon.Request, o Options) ([]canon.MediaURL, error) {
+	if req.Format == Name { // its clients send data
+		return nil, nil
+	}
+	if err := req.Expand(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(wire.MediaURLs(req, func(*canon.Media) bool { return req.Facts.Images == canon.No }), func(m canon.MediaURL) bool {
+		return m.Type != canon.PartImage // documents are refused, from wherever they come
+	}), nil
 }
 
 // Exchange is one call to an upstream of this format: the body to send, and how to read what comes back.

@@ -2,8 +2,6 @@ package ollama
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"io"
 	"strconv"
 	"time"
@@ -22,7 +20,7 @@ func (x *Exchange) Read(_ string, r io.Reader) canon.Stream {
 		s := reader{x: x, yield: yield, usage: canon.UnknownUsage(), open: -1}
 		for line, err := range wire.Lines(r) {
 			if err != nil {
-				s.fail(readError(err))
+				s.fail(wire.ReadError(err))
 				return
 			}
 			if !s.line(bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\xef\xbb\xbf")))) {
@@ -36,24 +34,6 @@ func (x *Exchange) Read(_ string, r io.Reader) canon.Stream {
 			s.fail(apierror.New(apierror.Upstream5xx, "the service sent an empty answer"))
 		}
 	}
-}
-
-// readError tells of a connection that broke.
-func readError(err error) *apierror.Error {
-	if own, ok := errors.AsType[*apierror.Error](err); ok {
-		return own
-	}
-	e := apierror.New(apierror.Truncated, "the connection to the service broke during the answer; try again")
-	switch {
-	case errors.Is(err, context.Canceled):
-		e = apierror.New(apierror.Canceled, "the request was canceled")
-	case errors.Is(err, context.DeadlineExceeded):
-		e = apierror.New(apierror.Timeout, "the service stopped sending; try again")
-	case errors.Is(err, wire.ErrFrameTooLarge):
-		e = apierror.New(apierror.Upstream5xx, "the service sent more than Patchbay takes in one piece")
-	}
-	e.Err = err
-	return e
 }
 
 // answerLine is one line of an answer to chat or generate.

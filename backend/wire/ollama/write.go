@@ -34,7 +34,7 @@ func (w *writer) put(name string, v jsontext.Value) {
 
 func (w *writer) request() error {
 	if n := w.req.Sampling.N; n != nil && *n > 1 {
-		return unsupported("n", "%s gives one answer at a time; ask for n of 1", w.req.ModelAsked)
+		return unsupported(wire.Field(w.req.Format, "n"), "%s gives one answer at a time; ask for n of 1", w.req.ModelAsked)
 	}
 	w.body = append(make(jsontext.Value, 0, len(w.req.Body.Raw)+2048), '{')
 	w.put("model", wire.AppendString(nil, w.req.Model))
@@ -127,10 +127,12 @@ func (w *writer) ownOptions() jsontext.Value {
 	return append(b, '}')
 }
 
-// Contexts. Ollama takes 4096 tokens unless it is told otherwise, or more on a computer with much memory (Ollama v0.17.4,
-// its FAQ). Each other size has it load the model anew, so sizes grow in steps of two.
+// DefaultCtx is the context that Ollama takes unless it is told otherwise, or more on a computer with much memory (Ollama
+// v0.17.4, its FAQ).
+const DefaultCtx = 4096
+
+// Each other size has Ollama load the model anew, so sizes grow in steps of two.
 const (
-	defaultCtx  = 4096
 	firstCtx    = 8192
 	answerSpace = 2048 // tokens left for an answer of unknown length
 )
@@ -151,7 +153,7 @@ func (w *writer) numCtx() int64 {
 		}
 	}
 	need = max(need, w.o.MinCtx)
-	if need <= defaultCtx {
+	if need <= DefaultCtx {
 		return 0
 	}
 	n := int64(firstCtx)

@@ -236,12 +236,12 @@ func (c *conversation) words(parts []canon.Part, m *canon.Message) error {
 			images = append(images, p)
 		case canon.PartDocument:
 			if p.Media.Text == "" {
-				return unsupported("messages", "document input is not supported by %s", c.w.req.ModelAsked)
+				return unsupported(wire.Field(c.w.req.Format, "messages"), "document input is not supported by %s", c.w.req.ModelAsked)
 			}
 			texts = append(texts, canon.Part{Type: canon.PartText, Text: titled(p.Media)})
 		case canon.PartReasoning, canon.PartServer:
 		default:
-			return unsupported("messages", "%s input is not supported by %s", p.Type, c.w.req.ModelAsked)
+			return unsupported(wire.Field(c.w.req.Format, "messages"), "%s input is not supported by %s", p.Type, c.w.req.ModelAsked)
 		}
 	}
 	content := joinText(texts)
@@ -269,8 +269,11 @@ func titled(m *canon.Media) string {
 func (c *conversation) pictures(images []canon.Part) error {
 	for i := range images {
 		m := images[i].Media
+		if got, ok := c.w.o.Media[m.URL]; ok && m.URL != "" {
+			m = &got
+		}
 		if len(m.Data) == 0 {
-			return unsupported("messages", "%s takes images only as data, not by their address; send the image itself", c.w.req.ModelAsked)
+			return unsupported(wire.Field(c.w.req.Format, "messages"), "%s takes images only as data, not by their address; send the image itself", c.w.req.ModelAsked)
 		}
 		c.b = append(c.b, map[bool]string{true: `,"images":["`, false: `,"`}[i == 0]...)
 		c.b = append(base64.StdEncoding.AppendEncode(c.b, m.Data), '"')
