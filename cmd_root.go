@@ -107,7 +107,7 @@ func newRoot(a *app) *cobra.Command {
 	root.PersistentFlags().StringVar(&a.configPath, "config", "", "settings `file` (default: config.yaml in the user's config folder)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
 	root.AddCommand(a.serveCommand(), a.demoCommand(), a.accountsCommand(), a.keysCommand(), a.providersCommand(),
-		a.modelsCommand(), a.usageCommand(), a.logsCommand(), a.doctorCommand(), a.vaultCommand(), a.versionCommand())
+		a.modelsCommand(), a.usageCommand(), a.logsCommand(), a.doctorCommand(), a.vaultCommand(), a.exportCommand(), a.importCommand(), a.versionCommand())
 	return root
 }
 

@@ -69,6 +69,7 @@ type Service interface {
 	Doctor(ctx context.Context) ([]Finding, error)
 
 	VaultService
+	TransferService
 }
 
 // Finding is one thing the doctor looked at.

@@ -178,6 +178,22 @@ func TestChangesArriveWhole(t *testing.T) {
 	if _, err := c.MoveVault(ctx, ""); apierror.From(err).Param != "to" {
 		t.Error(err)
 	}
+
+	f.CarryReport = api.CarryReport{Made: apitest.Moment, Program: "1", Taken: []api.CarryItem{{Kind: "account", Name: "n"}}, Skipped: []api.CarryItem{{Kind: "setting", Name: "s", Note: "w"}}}
+	out, err := c.Export(ctx, secret.New("pass-é"))
+	if err != nil || !strings.HasSuffix(string(out.Data), "pass-é") {
+		t.Error(string(out.Data), err)
+	}
+	r, err := c.Restore(ctx, api.RestoreRequest{Passphrase: secret.New("pass-é"), Data: out.Data, Replace: true})
+	if d := cmp.Diff(f.CarryReport, r); d != "" || err != nil || !f.LastRestore.Replace {
+		t.Error(err, "-want +got\n"+d)
+	}
+	if _, err := c.Restore(ctx, api.RestoreRequest{Passphrase: secret.New("pass-é"), Data: make([]byte, 3<<20)}); apierror.From(err).Param != "passphrase" {
+		t.Error("a large export did not arrive:", err)
+	}
+	if _, err := c.Restore(ctx, api.RestoreRequest{}); apierror.From(err).Param != "data" {
+		t.Error(err)
+	}
 }
 
 func TestKeyIsShownOnce(t *testing.T) {
@@ -375,6 +391,7 @@ func TestEveryCallReportsFailure(t *testing.T) {
 		"default": second(c.DefaultProvider(ctx)), "set default": c.SetDefaultProvider(ctx, "x"), "models": second(c.Models(ctx, "")),
 		"requests": second(c.Requests(ctx, api.RequestQuery{})), "usage": second(c.Usage(ctx, api.UsageQuery{})), "doctor": second(c.Doctor(ctx)),
 		"vault": second(c.Vault(ctx)), "unlock": second(c.UnlockVault(ctx)), "move": second(c.MoveVault(ctx, "os")), "renew": second(c.RenewVault(ctx)),
+		"export": second(c.Export(ctx, secret.New("x"))), "restore": second(c.Restore(ctx, api.RestoreRequest{Data: []byte("x")})),
 	} {
 		if err == nil || apierror.From(err).Msg != "broken" {
 			t.Errorf("%s: %v", name, err)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -77,7 +78,7 @@ func (e endpoint) serve(svc Service, w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), timeLimit)
 	defer cancel()
 	r = r.WithContext(ctx)
-	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
+	r.Body = http.MaxBytesReader(w, r.Body, cmp.Or(e.limit, bodyLimit))
 	body, err := e.call(svc, r)
 	if err != nil {
 		fail(w, err)

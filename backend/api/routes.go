@@ -12,8 +12,9 @@ import (
 type endpoint struct {
 	pattern string
 	call    func(svc Service, r *http.Request) (body any, err error)
-	status  int  // of success; 0 = 200
-	reveals bool // the answer carries a secret that can be seen only here
+	status  int   // of success; 0 = 200
+	reveals bool  // the answer carries a secret that can be seen only here
+	limit   int64 // of the body in bytes; 0 = bodyLimit
 }
 
 // endpoints is every call, with its parameters: path, then query (?), then body.
@@ -74,6 +75,11 @@ var endpoints = []endpoint{
 	// to: env, os or file
 	{pattern: "POST /api/vault/move", call: moveVault},
 	{pattern: "POST /api/vault/renew", call: renewVault},
+
+	// passphrase; the answer holds the encrypted file
+	{pattern: "POST /api/export", call: export},
+	// passphrase, data (the encrypted file), replace
+	{pattern: "POST /api/restore", call: restore, limit: restoreLimit},
 }
 
 func list[T any](rows []T, err error) (any, error) {

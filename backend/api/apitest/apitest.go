@@ -38,6 +38,8 @@ type Service struct {
 	Findings      []api.Finding
 	Default       string
 	VaultView     api.VaultView
+	CarryReport   api.CarryReport
+	LastRestore   api.RestoreRequest
 	Secrets       map[string]secret.Value // by account id, and "proxy/" + id
 	KeyTexts      map[string]secret.Value // by key id
 	LastRequestsQ api.RequestQuery
