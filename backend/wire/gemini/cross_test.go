@@ -199,6 +199,29 @@ func TestSoundGoesBetweenChatAndGemini(t *testing.T) {
 	}
 }
 
+func TestSpeechOfGeminiIsHeardInChat(t *testing.T) {
+	speech := `{"candidates":[{"content":{"parts":[{"inlineData":{"mimeType":"audio/L16;codec=pcm;rate=24000","data":"` + b64([]byte("samples!")) + `"}}]},"finishReason":"STOP"}]}`
+	wav := b64([]byte("RIFF\x2c\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\xc0\x5d\x00\x00\x80\xbb\x00\x00\x02\x00\x10\x00data\x08\x00\x00\x00samples!"))
+	for format, data := range map[string]string{"wav": wav, "pcm16": b64([]byte("samples!"))} {
+		body := `{"model":"m","modalities":["text","audio"],"audio":{"voice":"alloy","format":"` + format + `"},"stream":false,"messages":[{"role":"user","content":"say hi"}]}`
+		req := chatClient.asks(t, "gemini-2.5-flash-preview-tts", body)
+		has(t, sends(t, toGemini(gemini.Options{}), req), `"responseModalities":["TEXT","AUDIO"]`)
+		has(t, answered(t, chatClient, toGemini(gemini.Options{}), req, speech), `"content":null`, `"audio":{"id":"audio_`, `"data":"`+data+`"`)
+		stream := chatClient.asks(t, "gemini-2.5-flash-preview-tts", strings.Replace(body, `"stream":false`, `"stream":true`, 1))
+		has(t, answered(t, chatClient, toGemini(gemini.Options{}), stream, "data: "+speech+"\n\n"), `"delta":{"audio":{"id":"audio_`, `"data":"`+data+`"`, `"finish_reason":"stop"`)
+	}
+	mp3 := strings.Replace(speech, "audio/L16;codec=pcm;rate=24000", "audio/mp3", 1)
+	req := chatClient.asks(t, "gemini-2.5-flash-preview-tts", `{"model":"m","modalities":["audio"],"messages":[{"role":"user","content":"say hi"}]}`)
+	has(t, answered(t, chatClient, toGemini(gemini.Options{}), req, mp3), `"data":"`+b64([]byte("samples!"))+`"`)
+	// nobody else can speak for a client that names neither voice nor format
+	own := geminiClient.asks(t, "gpt-4o-audio-preview", `{"contents":[{"parts":[{"text":"say hi"}]}],"generationConfig":{"responseModalities":["AUDIO"]}}`)
+	for name, up := range map[string]upstream{"chat": toChat(openai.Options{OwnHost: true}), "messages": toMessages} {
+		if e := refusal(t, up, own); e.Param != "generationConfig.responseModalities" || e.Kind != apierror.Unsupported {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+}
+
 func TestFilmsGoToGeminiOnly(t *testing.T) {
 	film := geminiClient.asks(t, "m", `{"contents":[{"parts":[{"inlineData":{"mimeType":"video/mp4","data":"AAAA"}}]}]}`)
 	for name, up := range map[string]upstream{"chat": toChat(openai.Options{OwnHost: true}), "messages": toMessages} {

@@ -309,6 +309,10 @@ func (r *renderer) partEnd(dst []byte, ev canon.Event) []byte {
 	if p.typ == canon.PartImage && !r.legacy {
 		dst = appendImages(append(r.begin(dst, p.choice), `"images":`...), []canon.Part{*ev.Part})
 		dst = r.close(dst, nil)
+	} else if p.typ == canon.PartAudio && !r.legacy {
+		if a := r.answerAudio(ev.Part); a != nil {
+			dst = r.close(append(append(r.begin(dst, p.choice), `"audio":`...), a...), nil)
+		}
 	} else if p.sent == 0 {
 		dst = r.piece(dst, p, visible(ev.Part), nil)
 	}

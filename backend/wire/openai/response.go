@@ -39,7 +39,7 @@ func (Codec) AppendResponse(dst []byte, req *canon.Request, resp *canon.Response
 }
 
 func (r *renderer) wholeChoice(dst []byte, index int, c canon.Choice) []byte {
-	m := gather(c.Parts)
+	m := r.gather(c.Parts)
 	dst = strconv.AppendInt(append(dst, `{"index":`...), int64(index), 10)
 	if r.legacy {
 		dst = wire.AppendString(append(dst, `,"text":`...), echoOf(r.req, index)+m.content.String())
@@ -63,7 +63,7 @@ type gathered struct {
 	logprobs, annotations, audio jsontext.Value
 }
 
-func gather(parts []canon.Part) *gathered {
+func (r *renderer) gather(parts []canon.Part) *gathered {
 	m := &gathered{}
 	for i := range parts {
 		p := &parts[i]
@@ -90,7 +90,7 @@ func gather(parts []canon.Part) *gathered {
 		case canon.PartImage:
 			m.images = append(m.images, *p)
 		case canon.PartAudio:
-			m.audio = p.Ext["audio"]
+			m.audio = r.answerAudio(p)
 		}
 	}
 	return m

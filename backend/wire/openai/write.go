@@ -84,6 +84,9 @@ func (w *writer) request() error {
 	w.put("response_format", output)
 	w.reasoning()
 	w.rest()
+	if err := w.modalities(); err != nil {
+		return err
+	}
 	w.extras()
 	w.body = append(w.body, '}')
 	return nil
@@ -191,11 +194,6 @@ func (w *writer) rest() {
 	}
 	if w.same {
 		w.put("store", optBool(r.State.Store))
-	}
-	if len(r.Modalities) > 0 && own {
-		v, _ := wire.Marshal(r.Modalities) // strings: cannot fail
-		w.put("modalities", v)
-		w.put("audio", r.Audio)
 	}
 	if r.Cache != nil && w.o.CacheControl {
 		w.put("cache_control", cacheMark(r.Cache))
