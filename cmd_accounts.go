@@ -1,14 +1,20 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"patchbay/backend/api"
+	"patchbay/backend/apierror"
 	"patchbay/backend/config"
 	"patchbay/backend/provider"
 	"patchbay/backend/secret"
@@ -28,6 +34,15 @@ func (a *app) accountsCommand() *cobra.Command {
 	const which = "an account: its id, PROVIDER/NAME or name"
 	one := nArgs(1, 1, which)
 	accounts.AddCommand(
+		&cobra.Command{Use: "show ACCOUNT", Short: "Everything about one account", Args: one, RunE: a.showAccount},
+		a.accountsLoginCommand(one),
+		&cobra.Command{Use: "refresh ACCOUNT", Short: "Renew the login of an account now", Args: one, RunE: a.onAccount(
+			func(ctx context.Context, svc api.Service, v api.AccountView) error {
+				_, err := svc.RenewAccount(ctx, v.ID)
+				return err
+			}, "The login of %s is renewed.")},
+		a.accountsRenameCommand(),
+		a.accountsPriorityCommand(),
 		&cobra.Command{Use: "list", Short: "List the accounts with their health", Args: noArgs, RunE: a.listAccounts},
 		a.accountsAddCommand(),
 		a.accountsSetCommand(one),
@@ -138,7 +153,7 @@ func findAccount(ctx context.Context, svc api.Service, ref string) (api.AccountV
 // accountFlags are the flags that describe an account.
 type accountFlags struct {
 	name, keyFile, baseURL, kind, preset, proxyFile string
-	keyStdin                                        bool
+	keyStdin, yes                                   bool
 	priority                                        int
 }
 
@@ -181,6 +196,7 @@ func (a *app) accountsAddCommand() *cobra.Command {
 		},
 	}
 	f.register(cmd)
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "you have read the provider's label and want to add the account all the same")
 	cmd.Flags().StringVar(&f.baseURL, "base-url", "", "where the service is")
 	cmd.Flags().StringVar(&f.preset, "preset", "", "the service that a new provider is; `patchbay providers presets` lists them")
 	cmd.Flags().StringVar(&f.kind, "kind", "", "what a new provider speaks: "+strings.Join(config.Kinds, ", ")+" (default openai)")
@@ -222,7 +238,18 @@ func (a *app) addAccount(ctx context.Context, svc api.Service, id string, f acco
 	} else if _, err := svc.AddProvider(ctx, added); err != nil {
 		return err
 	}
+	n.AcceptRisk = f.yes
 	v, err := svc.AddAccount(ctx, n)
+	if e, ok := errors.AsType[*apierror.Error](err); ok && e.Param == "accept_risk" {
+		if f.keyStdin {
+			return usagef("%s Whoever has read this adds --yes.", e.Msg)
+		}
+		if err := a.confirmRisk(e.Msg, bufio.NewReader(a.in)); err != nil {
+			return err
+		}
+		n.AcceptRisk = true
+		v, err = svc.AddAccount(ctx, n)
+	}
 	if err != nil {
 		return err
 	}
@@ -415,4 +442,104 @@ func (a *app) accountChange(cmd *cobra.Command, f accountFlags, newKey, noProxy 
 		return c, usagef("say what to change: --name, --priority, --proxy-file, --no-proxy, --new-key, --key-file or --key-stdin")
 	}
 	return c, nil
+}
+
+// accountsLoginCommand signs an account in again.
+func (a *app) accountsLoginCommand(one cobra.PositionalArgs) *cobra.Command {
+	var f loginFlags
+	cmd := &cobra.Command{
+		Use: "login ACCOUNT", Short: "Sign in again", Args: one,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), func(svc api.Service) error {
+				v, err := findAccount(cmd.Context(), svc, args[0])
+				if err != nil {
+					return err
+				}
+				p, _, err := a.findProvider(cmd.Context(), svc, v.Provider)
+				if err != nil {
+					return err
+				}
+				return a.signIn(cmd.Context(), svc, p, api.NewLogin{Provider: v.Provider, Account: v.ID}, f)
+			})
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func (a *app) accountsRenameCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "rename ACCOUNT NAME", Short: "Call an account something else", Args: nArgs(2, 2, "an account and its new name"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.onAccount(func(ctx context.Context, svc api.Service, v api.AccountView) error {
+				_, err := svc.ChangeAccount(ctx, v.ID, api.AccountChange{Name: &args[1]})
+				return err
+			}, "The account %s has its new name.")(cmd, args)
+		},
+	}
+}
+
+func (a *app) accountsPriorityCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "priority ACCOUNT NUMBER", Short: "Accounts with lower numbers are used first", Args: nArgs(2, 2, "an account and a number"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n, err := strconv.Atoi(args[1])
+			if err != nil {
+				return usagef("the priority is a whole number; lower ones are used first")
+			}
+			return a.onAccount(func(ctx context.Context, svc api.Service, v api.AccountView) error {
+				_, err := svc.ChangeAccount(ctx, v.ID, api.AccountChange{Priority: &n})
+				return err
+			}, "The account %s has its new priority.")(cmd, args)
+		},
+	}
+}
+
+// showAccount prints one account.
+func (a *app) showAccount(cmd *cobra.Command, args []string) error {
+	return a.with(cmd.Context(), func(svc api.Service) error {
+		v, err := findAccount(cmd.Context(), svc, args[0])
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.printJSON(v)
+		}
+		t := table{tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)}
+		for _, l := range accountLines(v) {
+			if l[1] != "" {
+				t.row(l[0], l[1])
+			}
+		}
+		return t.Flush()
+	})
+}
+
+func accountLines(v api.AccountView) [][2]string {
+	lines := [][2]string{
+		{"account", label(v)}, {"id", v.ID}, {"state", v.State}, {"detail", accountDetail(v)}, {"enabled", yesNo(v.Enabled)},
+		{"priority", fmt.Sprint(v.Priority)}, {"signs in by", orElse(v.Login, "key")}, {"owner", v.Owner}, {"login", renewal(v)},
+		{"proxy", v.Proxy}, {"added", shown(v.Created)},
+	}
+	for _, k := range slices.Sorted(maps.Keys(v.Settings)) {
+		lines = append(lines, [2]string{k, v.Settings[k]})
+	}
+	if v.Next != nil {
+		lines = append(lines, [2]string{"next", v.Next.Text}, [2]string{"page", v.Next.Link}, [2]string{"command", v.Next.Command})
+	}
+	return lines
+}
+
+// renewal says how long a login is good.
+func renewal(v api.AccountView) string {
+	switch {
+	case v.Owner == "cli":
+		return "is read from the program that owns it, never changed"
+	case v.Expires.IsZero():
+		return ""
+	case v.Renews:
+		return "is renewed by itself; the present token ends " + shown(v.Expires)
+	default:
+		return "ends " + shown(v.Expires) + ", and needs a new sign-in then"
+	}
 }

@@ -33,6 +33,8 @@ type app struct {
 	prompt func(question string) (text string, ok bool, err error)
 	// open returns the service of the running instance, or opens the store itself. The function ends it.
 	open func(ctx context.Context, a *app) (svc api.Service, end func() error, err error)
+	// browse opens a page in the person's browser; nil = there is none.
+	browse func(address string) error
 	// start opens the whole program, to be run.
 	start func(ctx context.Context, o startOptions) (program, error)
 
@@ -41,7 +43,7 @@ type app struct {
 }
 
 func newApp() *app {
-	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, prompt: promptTerminal, open: openService, start: startProgram}
+	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, prompt: promptTerminal, open: openService, browse: openBrowser, start: startProgram}
 }
 
 // run carries out one command line and returns the exit code.
@@ -89,6 +91,7 @@ func newRoot(a *app) *cobra.Command {
 		Long: "Patchbay gives every AI app on this computer one local address. Behind it stand your own accounts;\n" +
 			"apps may speak the protocol of OpenAI, Anthropic, Gemini or Ollama, whatever the account speaks.",
 		Example: "  patchbay serve                       start it\n" +
+			"  patchbay login PROVIDER              sign in with an account of yours\n" +
 			"  patchbay accounts add openai         add an account; the key is asked for\n" +
 			"  patchbay keys add cline              make a key for an app\n" +
 			"  patchbay doctor                      what is wrong and how to mend it\n" +
@@ -106,7 +109,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVar(&a.configPath, "config", "", "settings `file` (default: config.yaml in the user's config folder)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
-	root.AddCommand(a.serveCommand(), a.demoCommand(), a.accountsCommand(), a.keysCommand(), a.providersCommand(),
+	root.AddCommand(a.serveCommand(), a.demoCommand(), a.loginCommand(), a.accountsCommand(), a.keysCommand(), a.providersCommand(),
 		a.modelsCommand(), a.usageCommand(), a.logsCommand(), a.doctorCommand(), a.vaultCommand(), a.exportCommand(), a.importCommand(), a.versionCommand())
 	return root
 }

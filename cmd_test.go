@@ -36,6 +36,7 @@ type bench struct {
 	closed   int
 	startErr error
 	started  startOptions
+	browsed  string // the page that was opened
 }
 
 func newBench() *bench {
@@ -53,6 +54,7 @@ func (b *bench) run(t *testing.T, args ...string) result {
 			b.asked = q
 			return b.typed, b.typed != "", nil
 		},
+		browse: func(address string) error { b.browsed = address; return nil },
 		open: func(context.Context, *app) (api.Service, func() error, error) {
 			b.opened++
 			return b.svc, func() error { b.closed++; return nil }, nil

@@ -29,10 +29,11 @@ type Service struct {
 	Tests         map[string]api.TestView // by account id
 	Refreshed     []string                // providers whose models were asked for anew
 	ModelList     []api.ModelView
-	LoginList     []api.LoginView // what StartLogin makes stands here; tests move it on
-	LoginSteps    []api.LoginView // what Login returns, one after the other, the last one again and again
-	Started       []api.NewLogin  // what StartLogin got
-	Pasted        []secret.Value  // what PasteLogin got
+	LoginList     []api.LoginView      // what StartLogin makes stands here; tests move it on
+	LoginSteps    []api.LoginView      // what Login returns, one after the other, the last one again and again
+	Started       []api.NewLogin       // what StartLogin got
+	Pasted        []secret.Value       // what PasteLogin got
+	OnPaste       func(*api.LoginView) // what PasteLogin does to the sign-in, if not nil
 	RequestList   []api.RequestView
 	UsageRows     []api.UsageRow
 	Findings      []api.Finding
@@ -45,7 +46,9 @@ type Service struct {
 	LastRequestsQ api.RequestQuery
 	LastUsageQ    api.UsageQuery
 	Err           error // what every call returns, unless nil
-	serial        int
+	// Label is what StartLogin and AddAccount refuse with until the risk is accepted, "" = nothing.
+	Label  string
+	serial int
 }
 
 var _ api.Service = (*Service)(nil)
@@ -90,6 +93,9 @@ func (s *Service) AddAccount(_ context.Context, a api.NewAccount) (api.AccountVi
 	}
 	if !slices.ContainsFunc(s.ProviderList, func(p api.ProviderView) bool { return p.ID == a.Provider }) {
 		return api.AccountView{}, apierror.Invalid("provider", "there is no provider %s", a.Provider)
+	}
+	if s.Label != "" && !a.AcceptRisk {
+		return api.AccountView{}, apierror.Invalid("accept_risk", "%s", s.Label)
 	}
 	v := api.AccountView{
 		ID: s.next("a"), Provider: a.Provider, Name: a.Name, State: "ready", Enabled: true, Priority: a.Priority,
@@ -186,6 +192,9 @@ func (s *Service) StartLogin(_ context.Context, l api.NewLogin) (api.LoginView, 
 		return api.LoginView{}, s.Err
 	}
 	s.Started = append(s.Started, l)
+	if s.Label != "" && !l.AcceptRisk {
+		return api.LoginView{}, apierror.Invalid("accept_risk", "%s", s.Label)
+	}
 	v := api.LoginView{
 		ID: s.next("l"), Provider: l.Provider, Login: l.Login, Kind: l.Mode, State: "waiting", Paste: l.Mode != "device",
 		URL: "https://sign-in.example.test/authorize", PasteHint: "Copy the address and paste it.", Started: Moment, Expires: Moment.Add(10 * time.Minute),
@@ -225,6 +234,11 @@ func (s *Service) Login(_ context.Context, id string, _ int) (api.LoginView, err
 func (s *Service) PasteLogin(ctx context.Context, id string, text secret.Value) (api.LoginView, error) {
 	done := s.lock()
 	s.Pasted = append(s.Pasted, text)
+	for i := range s.LoginList {
+		if s.LoginList[i].ID == id && s.OnPaste != nil {
+			s.OnPaste(&s.LoginList[i])
+		}
+	}
 	done()
 	return s.Login(ctx, id, 0)
 }
