@@ -102,6 +102,8 @@ type Needs struct {
 	HTTP func(proxy string) *http.Client
 	// Reread reads the login of an account whose Owner is a CLI from where that keeps it; nil if nothing does.
 	Reread func(ctx context.Context, a Account) (provider.Credential, error)
+	// LeaseTime is how long the lock for renewing a login outlives a process that died; 0 = what package oauth says.
+	LeaseTime time.Duration
 }
 
 // statusOf makes the snapshot of e. The caller holds the lock.

@@ -294,7 +294,10 @@ func split(a Account, s *sealed, info provider.Info) (store.Account, error) {
 const hiddenUser = "***"
 
 // hiddenIn reports that a proxy as it is shown had a user and password.
-func hiddenIn(proxy string) bool { return strings.Contains(proxy, "//"+hiddenUser+"@") }
+func hiddenIn(proxy string) bool {
+	u, err := url.Parse(proxy)
+	return err == nil && u.User.Username() == hiddenUser
+}
 
 // splitProxy returns a proxy's URL as it may be shown, and keeps the whole of it in s. The form with "***" means the
 // password that is already there.

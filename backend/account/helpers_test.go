@@ -59,14 +59,18 @@ type house struct {
 	driver *fakeDriver
 	ids    map[string]string // by name
 	close  func()
+	path   string // of the database
 }
+
+var vaultKey = secret.EnvKey{Text: secret.New("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")}
 
 var errUnknown = apierror.New(apierror.NotConfigured, "no such provider")
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
 	h := &house{t: t, driver: &fakeDriver{info: provider.Info{ID: "kiro", Name: "Kiro"}}, ids: map[string]string{}}
-	db, warning, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "patchbay.db"))
+	h.path = filepath.Join(t.TempDir(), "patchbay.db")
+	db, warning, err := store.Open(t.Context(), h.path)
 	if err != nil || warning != "" {
 		t.Fatal(warning, err)
 	}
@@ -77,7 +81,7 @@ func newHouse(t testing.TB) *house {
 	})
 	t.Cleanup(h.close)
 	h.needs = Needs{
-		Store: db, Secrets: secret.NewVault(db, secret.EnvKey{Text: secret.New("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")}), Bus: &events.Bus{},
+		Store: db, Secrets: secret.NewVault(db, vaultKey), Bus: &events.Bus{},
 		Driver: func(id string) (provider.Driver, map[string]string, error) {
 			if id != "kiro" {
 				return nil, nil, errUnknown

@@ -264,6 +264,9 @@ func (b book) Load(ctx context.Context, id string) (oauth.Holding, error) {
 		Borrowed: a.Owner == CLI, Policy: info.Policy,
 	}
 	c := h.Credential
+	if !c.Expiry.Equal(a.Expires) { // another process renewed it
+		b.Adopt(id, c)
+	}
 	h.Env.Token = func(context.Context) (provider.Credential, error) { return c, nil } // what is renewed does not wait for itself
 	return h, nil
 }

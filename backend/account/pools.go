@@ -78,7 +78,7 @@ func New(ctx context.Context, needs Needs) (*Pools, error) {
 		rests: map[modelKey]time.Time{}, dirty: map[string]struct{}{},
 	}
 	p.tokens = oauth.NewTokens(oauth.TokenNeeds{
-		Book: book{p}, Leases: needs.Store.Leases("process/" + rand.Text()), Log: needs.Log, Reread: p.reread(),
+		Book: book{p}, Leases: needs.Store.Leases("process/" + rand.Text()), Log: needs.Log, Reread: p.reread(), LeaseTime: needs.LeaseTime,
 	})
 	rows, err := needs.Store.Accounts(ctx)
 	if err != nil {

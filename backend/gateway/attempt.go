@@ -185,7 +185,7 @@ func (c *Call) account(ctx context.Context, cand route.Candidate, lease *account
 	renewed := false
 	for n := 0; ; n++ {
 		err = c.attempt(ctx, cand, lease, req, policy, yield)
-		if err == nil || errors.Is(err, errStopped) || c.committed() || c.Route().Attempts >= attempts {
+		if err == nil || errors.Is(err, errStopped) || c.committed() {
 			return err
 		}
 		e := apierror.From(err)
@@ -193,10 +193,10 @@ func (c *Call) account(ctx context.Context, cand route.Candidate, lease *account
 			if renewed, err = c.renew(ctx, cand, lease, e); !renewed {
 				return err
 			}
-			n-- // it is no repeat of the same thing
+			n-- // it is no repeat of the same thing, and no limit of attempts may make a good login look like a bad one
 			continue
 		}
-		if n >= repeats {
+		if n >= repeats || c.Route().Attempts >= attempts {
 			return err
 		}
 		pause, again := again(e, policy)

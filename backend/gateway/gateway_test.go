@@ -172,6 +172,7 @@ type rig struct {
 	pools   *account.Pools
 	log     *rows
 	scripts map[string]*script
+	drivers map[string]provider.Driver // in place of the scripts themselves
 	limits  Limits
 }
 
@@ -188,8 +189,13 @@ func newRig(t *testing.T, candidates []route.Candidate, scripts ...*script) *rig
 	}
 	r.pools, err = account.New(t.Context(), account.Needs{
 		Store: db, Secrets: secret.NewMemory(), Bus: &events.Bus{}, Log: slog.New(slog.DiscardHandler),
-		Driver: func(id string) (provider.Driver, map[string]string, error) { return r.scripts[id], nil, nil },
-		HTTP:   func(string) *http.Client { return http.DefaultClient },
+		Driver: func(id string) (provider.Driver, map[string]string, error) {
+			if d := r.drivers[id]; d != nil {
+				return d, nil, nil
+			}
+			return r.scripts[id], nil, nil
+		},
+		HTTP: func(string) *http.Client { return http.DefaultClient },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -582,5 +588,91 @@ func TestUsageIsEstimatedWhereNoneCame(t *testing.T) {
 	}
 	if row := r.row(); row.Tokens.Output != 3 || row.Trace[1].Kind != "usage" {
 		t.Errorf("%+v", row)
+	}
+}
+
+// renewing is a script whose login can be renewed: the token with the number n becomes the one with n+1.
+type renewing struct {
+	*script
+	err error
+}
+
+func (*renewing) Exchange(context.Context, provider.Env, provider.Grant) (provider.Credential, error) {
+	return provider.Credential{}, nil
+}
+
+func (r *renewing) Refresh(_ context.Context, _ provider.Env, old provider.Credential) (provider.Credential, error) {
+	if r.err != nil {
+		return provider.Credential{}, r.err
+	}
+	next := old.Access.Reveal() + "+"
+	return provider.Credential{Access: secret.New(next), Refresh: secret.New("r" + next), Issued: time.Now(), Expiry: time.Now().Add(time.Hour)}, nil
+}
+
+func TestRefusedLoginIsRenewedOnce(t *testing.T) {
+	refused := fails(apierror.AuthExpired)
+	for name, c := range map[string]struct {
+		steps map[string][]step
+		err   error
+		limit int
+		kind  apierror.Kind // 0 = it answers
+		state account.State
+		calls string
+	}{
+		"good again":     {steps: map[string][]step{"a": {refused}, "a+": {ok("hi")}}, state: account.Ready, calls: "a a+"},
+		"no more tries":  {steps: map[string][]step{"a": {refused}, "a+": {ok("hi")}}, limit: 1, state: account.Ready, calls: "a a+"},
+		"refused again":  {steps: map[string][]step{"a": {refused}, "a+": {refused}}, kind: apierror.AuthExpired, state: account.NeedsLogin, calls: "a a+"},
+		"login over":     {steps: map[string][]step{"a": {refused}}, err: apierror.New(apierror.AuthExpired, "over: sign in again"), kind: apierror.AuthExpired, state: account.NeedsLogin, calls: "a"},
+		"line down":      {steps: map[string][]step{"a": {refused}}, err: apierror.New(apierror.Transport, "the line is down"), kind: apierror.Transport, state: account.Ready, calls: "a"},
+		"and then other": {steps: map[string][]step{"a": {refused}, "a+": {fails(apierror.Overloaded), ok("hi")}}, state: account.Ready, calls: "a a+ a+"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &script{id: "a", steps: c.steps}
+			r := newRig(t, one("a"), s)
+			r.drivers = map[string]provider.Driver{"a": &renewing{s, c.err}}
+			if c.limit > 0 {
+				r.limits.Attempts = c.limit
+			}
+			st, _, err := r.pools.SignIn(t.Context(), account.SignIn{Provider: "a", Login: "browser", Credential: provider.Credential{
+				Access: secret.New("a"), Refresh: secret.New("ra"), Issued: time.Now(), Expiry: time.Now().Add(time.Hour),
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, _, err := r.call(nil)
+			if c.kind == 0 && (err != nil || text != "hi") {
+				t.Errorf("%q %v", text, err)
+			}
+			if c.kind != 0 && apierror.KindOf(err) != c.kind {
+				t.Error(err)
+			}
+			if got := strings.Join(s.calls, " "); got != c.calls {
+				t.Errorf("calls %q, want %q", got, c.calls)
+			}
+			if st, _ = r.pools.Get(st.ID); st.State != c.state {
+				t.Error(st.State, st.Reason)
+			}
+		})
+	}
+}
+
+func TestSideCallsRenewToo(t *testing.T) {
+	s := &script{id: "a", steps: map[string][]step{"a": {fails(apierror.AuthExpired)}, "a+": {ok("")}}}
+	r := newRig(t, one("a"), s)
+	r.drivers = map[string]provider.Driver{"a": &renewing{script: s}}
+	_, _, err := r.pools.SignIn(t.Context(), account.SignIn{Provider: "a", Login: "browser", Credential: provider.Credential{
+		Access: secret.New("a"), Refresh: secret.New("ra"), Issued: time.Now(), Expiry: time.Now().Add(time.Hour),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _, err := r.gw.Embed(t.Context(), &canon.Embed{Format: "openai", ModelAsked: "m"}, Caller{})
+	if err != nil || len(out.Vectors) != 1 {
+		t.Error(out, err)
+	}
+	s.steps["a+"] = []step{fails(apierror.AuthExpired)}
+	r.drivers["a"].(*renewing).err = apierror.New(apierror.Transport, "the line is down")
+	if _, _, err = r.gw.Embed(t.Context(), &canon.Embed{Format: "openai", ModelAsked: "m"}, Caller{}); apierror.KindOf(err) != apierror.Transport {
+		t.Error(err)
 	}
 }
