@@ -11,6 +11,7 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
+	"patchbay/backend/wire/oai"
 )
 
 const png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -126,12 +127,12 @@ func TestNothingOfAConversationIsLost(t *testing.T) {
 			got = append(got, string(m.Role)+" "+dumpPart(&p))
 		}
 	}
-	id := positionID("a", 2, 0)
+	id := oai.PositionID("a", 2, 0)
 	want := []string{
 		`user text "look"`, `user image mime=image/png bytes=70`, `assistant reasoning "hm"`,
 		`assistant tool_call id=` + id + ` name=a args={"x":1}`, `assistant tool_call id=c2 name=b args={"y":2}`,
 		`user tool_result id=` + id + ` name=a args=null [text "one"]`, `user tool_result id=c2 name=b args=null [text "two"]`,
-		`user tool_result id=` + positionID("z", 5, 0) + ` name=z args=null [text "three"]`,
+		`user tool_result id=` + oai.PositionID("z", 5, 0) + ` name=z args=null [text "three"]`,
 	}
 	for i := range got {
 		got[i] = strings.Replace(got[i], "args= ", "args=null ", 1)

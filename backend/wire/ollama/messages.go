@@ -1,8 +1,6 @@
 package ollama
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
+	"patchbay/backend/wire/oai"
 )
 
 type wireMessage struct {
@@ -247,7 +246,7 @@ func (h *history) addAssistant(m *wireMessage, path string, at int) error {
 		}
 		p := canon.Part{Type: canon.PartToolCall, CallID: c.ID, Name: c.Function.Name}
 		if p.CallID == "" {
-			p.CallID = positionID(p.Name, at, j)
+			p.CallID = oai.PositionID(p.Name, at, j)
 			p.Ext = map[string]jsontext.Value{noIDMember: yes}
 		}
 		p.SetArgs(argsText(c.Function.Arguments))
@@ -273,13 +272,6 @@ func argsText(v jsontext.Value) string {
 func unquote(v jsontext.Value) string {
 	b, _ := jsontext.AppendUnquote(nil, v) // valid JSON; what is broken inside is replaced
 	return string(b)
-}
-
-// positionID is the id of a call that has none. It is made of where the call stands, so that the same history gives the
-// same bytes on every turn.
-func positionID(name string, message, call int) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%d", name, message, call))
-	return "call_" + hex.EncodeToString(sum[:12])
 }
 
 // addResult reads a tool message. Neighbours share one user message.
@@ -324,7 +316,7 @@ func (h *history) match(p *canon.Part, at int) {
 		return
 	}
 	if p.CallID == "" {
-		p.CallID = positionID(p.Name, at, 0)
+		p.CallID = oai.PositionID(p.Name, at, 0)
 	}
 	ext := map[string]jsontext.Value{noIDMember: yes}
 	for name, v := range p.Ext {

@@ -10,6 +10,7 @@ import (
 
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
+	"patchbay/backend/wire/oai"
 )
 
 // writer writes a canonical request as a new body.
@@ -308,34 +309,9 @@ func (w *writer) tool(b jsontext.Value, t *canon.Tool) jsontext.Value {
 			w.x.custom = map[string]bool{}
 		}
 		w.x.custom[name] = true
-		schema = inputSchema(t)
+		schema = oai.InputSchema(t)
 	}
 	b = wire.AppendString(append(b, `{"type":"function","function":{"name":`...), name)
 	b = wire.AppendString(append(b, `,"description":`...), t.Description)
 	return append(append(append(b, `,"parameters":`...), wire.RepairSchema(schema)...), "}}"...)
-}
-
-// maxGrammar bounds the grammar that goes into a description.
-const maxGrammar = 4000
-
-// inputSchema is the schema of a function that stands for a custom tool: one string.
-func inputSchema(t *canon.Tool) jsontext.Value {
-	var g struct {
-		Definition string `json:"definition"`
-		Grammar    struct {
-			Definition string `json:"definition"`
-		} `json:"grammar"`
-	}
-	if len(t.Grammar) > 0 {
-		_ = wire.ReadValue(t.Grammar, "", &g) // a grammar of another shape gives no hint
-	}
-	hint := g.Definition + g.Grammar.Definition
-	if len(hint) > maxGrammar {
-		hint = strings.ToValidUTF8(hint[:maxGrammar], "")
-	}
-	if hint == "" {
-		hint = "The input of the tool, as plain text."
-	}
-	b := wire.AppendString(jsontext.Value(`{"type":"object","properties":{"input":{"type":"string","description":`), hint)
-	return append(b, `}},"required":["input"]}`...)
 }
