@@ -183,12 +183,28 @@ func (u *upstream) mend(o *openai.Options, model string, e *apierror.Error) bool
 		return true
 	}
 	param, ok := refusedParam(e)
-	if !ok || !apply(o, []string{param}) {
+	if !ok {
+		return u.learn(o, model, e)
+	}
+	if !apply(o, []string{param}) {
 		return false
 	}
 	u.env.Log.Info("Service refuses a parameter, repeating without it", "provider", u.env.Provider, "account", u.env.AccountID, "model", model, "param", param)
 	if lasting(e, param) {
 		u.memory.learn(model, param)
+	}
+	return true
+}
+
+// learn changes o by what a refusal shows of the service.
+func (u *upstream) learn(o *openai.Options, model string, e *apierror.Error) bool {
+	quirks := taught(e)
+	if !apply(o, quirks) {
+		return false
+	}
+	u.env.Log.Info("Service takes less than it was sent, repeating in its form", "provider", u.env.Provider, "account", u.env.AccountID, "model", model, "quirks", quirks)
+	for _, q := range quirks {
+		u.memory.learn(model, q)
 	}
 	return true
 }

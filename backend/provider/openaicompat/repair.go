@@ -1,6 +1,7 @@
 package openaicompat
 
 import (
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,12 +26,19 @@ var thinkingFields = []string{"reasoning_effort", "reasoning", "thinking", "enab
 // unsupported" (Groq), "invalid temperature: only 1 is allowed" (Kimi), "Unrecognized request argument" (OpenAI).
 var refusal = regexp.MustCompile(`(?i)unsupported|not supported|does not support|unknown|unrecognized|not permitted|not allowed|only .{1,20} allowed|unexpected|extra (?:inputs|fields|forbidden)`)
 
+// inWords finds the parameter in the words of services that name it there alone: "invalid temperature: only 1 is allowed"
+// (Kimi), "property 'reasoning_effort' is unsupported" (Groq).
+var inWords = regexp.MustCompile(`(?i)invalid ([a-z_]+): |property ['"\x60]([a-z_]+)['"\x60] is unsupported`)
+
 // refusedParam returns the parameter that a service does not take, if it can be left out.
 func refusedParam(e *apierror.Error) (string, bool) {
-	if e.Kind != apierror.InvalidRequest || e.Param == "" {
+	if e.Kind != apierror.InvalidRequest {
 		return "", false
 	}
 	param, _, _ := strings.Cut(e.Param, ".")
+	if m := inWords.FindStringSubmatch(e.Msg); param == "" && m != nil {
+		param = m[1] + m[2]
+	}
 	if !slices.Contains(droppable, param) {
 		return "", false
 	}
@@ -44,6 +52,42 @@ func refuses(e *apierror.Error) bool {
 		return true
 	}
 	return refusal.MatchString(e.Msg)
+}
+
+// lessons are refusals of what stands inside messages and tools, and the quirks that a service turns out to have. The words
+// are those of DeepSeek, Groq, Kimi, Mistral and of servers written with serde and pydantic.
+var lessons = []struct {
+	words  *regexp.Regexp
+	quirks []string
+}{
+	{regexp.MustCompile(`(?i)(missing|must|require|need)[^.]{0,40}reasoning_content|reasoning_content\S?[^.]{0,30}(is missing|is required|must)`), []string{"reasoning_content=always", "reasoning_filler"}},
+	{regexp.MustCompile(`(?i)reasoning_content[^.]{0,60}(not permitted|not allowed|unsupported|not supported|unknown|unexpected|extra)|(unknown|unexpected|unsupported|extra)[^.]{0,40}reasoning_content`), []string{"reasoning_content=never"}},
+	{regexp.MustCompile(`(?i)invalid type: (sequence|array)[^.]{0,40}string|content\S?[^.]{0,40}(must|should) be a string|content[^.]{0,40}expected a string`), []string{"string_content"}},
+	{regexp.MustCompile(`(?i)response_format[^.]{0,60}(unavailable|not supported|unsupported|not available)|json_schema[^.]{0,60}(not supported|unsupported|unavailable|does not exist)`), []string{"no_json_schema"}},
+	{regexp.MustCompile(`(?i)tool_choice[^.]{0,80}(not support|unsupported|only|must be)|(not support|unsupported)[^.]{0,40}tool_choice`), []string{"no_forced_tools"}},
+	{regexp.MustCompile(`(?i)\bstrict\b[^.]{0,60}(not permitted|not allowed|unsupported|not supported|unknown|unexpected|extra)|(unknown|unexpected|unsupported|extra)[^.]{0,40}\bstrict\b`), []string{"no_strict"}},
+	{regexp.MustCompile(`(?i)unknown variant \S?developer|developer\S?[^.]{0,40}(not one of|not supported|unsupported|invalid)|(invalid|unsupported|unexpected)[^.]{0,30}role[^.]{0,30}developer`), []string{"no_developer_role", "convert"}},
+}
+
+// learnedQuirk marks a quirk among what a model was seen to refuse.
+const learnedQuirk = "~"
+
+// taught returns the quirks that a refusal shows.
+func taught(e *apierror.Error) []string {
+	if e.Kind != apierror.InvalidRequest {
+		return nil
+	}
+	text := strings.ReplaceAll(e.Param, ".", " ") + " " + e.Msg
+	for _, l := range lessons {
+		if l.words.MatchString(text) {
+			out := make([]string, len(l.quirks))
+			for i, q := range l.quirks {
+				out[i] = learnedQuirk + q
+			}
+			return out
+		}
+	}
+	return nil
 }
 
 // lasting reports whether the model will refuse the parameter every time. One effort that it does not know says nothing
@@ -62,6 +106,10 @@ func apply(o *openai.Options, params []string) bool {
 }
 
 func applyOne(o *openai.Options, param string) bool {
+	if quirk, ok := strings.CutPrefix(param, learnedQuirk); ok {
+		before := *o
+		return applyQuirk(o, quirk) && !reflect.DeepEqual(before, *o)
+	}
 	switch param {
 	case "max_tokens", "max_completion_tokens":
 		other := "max_completion_tokens"

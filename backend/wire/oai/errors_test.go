@@ -76,6 +76,12 @@ func TestUpstreamErrors(t *testing.T) {
 		"GLM's purse":          {429, `{"error":{"code":"1113","message":"x"}}`, apierror.NoCredit, ""},
 		"GLM's day":            {429, `{"error":{"code":"1304","message":"x"}}`, apierror.QuotaExhausted, ""},
 		"GLM busy":             {429, `{"error":{"code":"1305","message":"x"}}`, apierror.Overloaded, ""},
+		"GLM's concurrency":    {429, `{"error":{"code":"1302","message":"x"}}`, apierror.RateLimited, ""},
+		"GLM's key":            {401, `{"error":{"code":"1002","message":"x"}}`, apierror.AuthExpired, ""},
+		"GLM's parameter":      {400, `{"error":{"code":"1210","message":"x"}}`, apierror.InvalidRequest, ""},
+		"GLM's filter":         {400, `{"error":{"code":"1301","message":"x"}}`, apierror.ContentFiltered, ""},
+		"GLM's length":         {400, `{"error":{"code":"1261","message":"x"}}`, apierror.ContextTooLong, ""},
+		"GLM's window":         {429, `{"error":{"code":"1308","message":"Usage limit reached, it will reset at 2026-11-22 23:10:00"}}`, apierror.QuotaExhausted, ""},
 		"GLM frequency":        {400, `{"error":{"code":"1303","message":"x"}}`, apierror.RateLimited, ""},
 		"per day":              {429, `{"error":{"message":"Limit reached for requests per day (RPD)"}}`, apierror.QuotaExhausted, ""},
 		"DeepSeek's purse":     {402, `{"error":{"message":"Insufficient Balance"}}`, apierror.NoCredit, ""},
@@ -113,6 +119,9 @@ func TestUpstreamErrors(t *testing.T) {
 		if e.Kind != c.kind || c.msg != "" && e.Msg != c.msg {
 			t.Errorf("%s: %v, want %s %q", name, e, c.kind, c.msg)
 		}
+	}
+	if e := ParseError(422, nil, []byte(`{"detail":[{"type":"extra_forbidden","loc":["body","messages",1,"assistant","reasoning_content"],"msg":"Extra inputs are not permitted"}]}`)); e.Param != "messages.1.assistant.reasoning_content" {
+		t.Errorf("the path of a field: %+v", e)
 	}
 	e := ParseError(400, nil, []byte(`{"error":{"message":"Unsupported value","code":"unsupported_value","param":"temperature"}}`))
 	if e.Param != "temperature" || e.Code != "unsupported_value" {

@@ -119,7 +119,7 @@ func (r *refusal) read(body []byte, depth int) {
 	c := WalkObject(body)
 	for c.Next() {
 		switch string(c.Name) {
-		case "error", "errors", "detail":
+		case "error", "errors", "detail", "response":
 			r.nested(c.Value, depth)
 		case "message", "msg", "status_msg", "error_msg", "error_message":
 			r.message(c.Value, depth)
@@ -137,6 +137,8 @@ func (r *refusal) read(body []byte, depth int) {
 			if n := Number(c.Value); n > 0 && r.resets == 0 {
 				r.resets = min(max(time.Until(time.Unix(n, 0)), 0), maxWait)
 			}
+		case "loc": // pydantic's path to the field: ["body","messages",1,"assistant","reasoning_content"]
+			r.path(c.Value)
 		case "base_resp":
 			r.read(c.Value, depth+1)
 		case "metadata":
@@ -149,6 +151,19 @@ func (r *refusal) read(body []byte, depth int) {
 				r.nested(Member(list.Value, "error"), depth)
 			}
 		}
+	}
+}
+
+// path reads where in the body the field stands.
+func (r *refusal) path(v []byte) {
+	var words []string
+	for c := WalkArray(v); c.Next(); {
+		if w := Word(c.Value); w != "" && (w != "body" || len(words) > 0) {
+			words = append(words, w)
+		}
+	}
+	if r.param == "" {
+		r.param = strings.Join(words, ".")
 	}
 }
 
@@ -222,7 +237,7 @@ func typeStatus(s string) int {
 // error decides the kind. Codes count first, then the status, and words only where a service gives nothing else.
 func (r *refusal) error() *apierror.Error {
 	r.lowMsg, r.lowCodeType = strings.ToLower(r.msg), strings.ToLower(r.code+" "+r.typ)
-	if s := vendorStatus[r.code]; s != 0 {
+	if s := vendorStatus[r.code]; s != 0 && r.status != 401 { // 1002 is a pace at MiniMax and a key at GLM, which answers 401
 		r.status = s
 	}
 	e := apierror.New(r.kind(), "%s", r.shown())

@@ -29,3 +29,16 @@ func TestErrorsInsideAnAnswer(t *testing.T) {
 		}
 	}
 }
+
+func TestFailureByTheNameOfAnEvent(t *testing.T) {
+	for in, kind := range map[string]apierror.Kind{
+		"event: error\ndata: {\"message\":\"slow down\",\"code\":429}\n\n":                                                                 apierror.RateLimited,
+		"event: response.failed\ndata: {\"response\":{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"x\",\"status\":429}}}\n\n": apierror.RateLimited,
+		"data: {\"error\":{\"code\":502,\"message\":\"x\"},\"choices\":[{\"delta\":{\"content\":\"\"},\"finish_reason\":\"error\"}]}\n\n":  apierror.Upstream5xx,
+		": OPENROUTER PROCESSING\n\ndata: {\"error\":{\"code\":402,\"message\":\"x\"}}\n\n":                                                apierror.NoCredit,
+	} {
+		if _, err := collect(&Exchange{}, in); apierror.KindOf(err) != kind {
+			t.Errorf("%s: %v, want %s", in, err, kind)
+		}
+	}
+}

@@ -47,6 +47,8 @@ type Options struct {
 	NoParallelCalls   bool // parallel_tool_calls
 	NoDeveloperRole   bool // on OwnHost, for a host that only looks like it
 	NoStrict          bool
+	NoNames           bool // messages carry no name
+	ClosedMessages    bool // messages hold nothing that OpenAI's reference does not name: Groq
 	NoToolChoice      bool // tool_choice takes auto only: GLM
 	NoForcedTools     bool // tool_choice takes auto and none only: Qwen while it thinks
 	NoExtensions      bool // top_k, min_p and repetition_penalty are refused
@@ -112,6 +114,7 @@ const (
 	wordCalls      = `tool_calls"`
 	wordDeveloper  = `developer"`
 	wordStrict     = `strict"`
+	wordName       = `name"`
 	wordSchema     = `json_schema"`
 	wordBreakpoint = `prompt_cache_breakpoint"`
 	wordCache      = `cache_control"`
@@ -120,7 +123,7 @@ const (
 // needsConversion reports whether the client's body holds something that the upstream refuses and that is not a member
 // of the body alone.
 func (o *Options) needsConversion(req *canon.Request) bool {
-	if o.ForceConvert || o.StringContent || o.ShortCallIDs || o.OneSystem || !o.OwnHost && (oldForm(req) || newToolForms(req)) {
+	if o.ForceConvert || o.ClosedMessages || o.StringContent || o.ShortCallIDs || o.OneSystem || !o.OwnHost && (oldForm(req) || newToolForms(req)) {
 		return true
 	}
 	var words []string
@@ -133,6 +136,7 @@ func (o *Options) needsConversion(req *canon.Request) bool {
 	add(o.ReasoningFiller != "", wordCalls)
 	add(!o.OwnHost || o.NoDeveloperRole, wordDeveloper)
 	add(o.NoStrict, wordStrict)
+	add(o.NoNames, wordName)
 	add(o.NoJSONSchema, wordSchema)
 	add(!o.OwnHost && !o.CacheControl, wordBreakpoint)
 	add(o.OwnHost, wordCache)

@@ -135,7 +135,7 @@ type chunkParts struct {
 func (s *reader) chunk(name string, data []byte) *apierror.Error {
 	var p chunkParts
 	c := walkObject(data)
-	failed := name == "error"
+	failed := name == "error" || name == "response.failed"
 	for c.Next() {
 		switch string(c.Name) {
 		case "id":

@@ -130,9 +130,7 @@ func joinText(parts []canon.Part) string {
 func (c *conversation) middle(m *canon.Message) error {
 	if !c.w.o.OneSystem {
 		out := c.textMessage(c.w.systemRole(), m.Parts)
-		if c.w.same {
-			out.name, out.ext = m.Name, m.Ext
-		}
+		c.own(&out, m)
 		c.out = append(c.out, out)
 		return nil
 	}
@@ -146,6 +144,19 @@ func (c *conversation) middle(m *canon.Message) error {
 	}
 	c.reminder += text
 	return nil
+}
+
+// own gives a message what a client of this format put beside its content.
+func (c *conversation) own(out *outMessage, m *canon.Message) {
+	if !c.w.same {
+		return
+	}
+	if !c.w.o.NoNames {
+		out.name = m.Name
+	}
+	if !c.w.o.ClosedMessages {
+		out.ext = m.Ext
+	}
 }
 
 // addText adds text behind the content of a message.
@@ -173,9 +184,7 @@ func (c *conversation) assistant(at int) error {
 	m := &c.w.req.Messages[at]
 	last := at == len(c.w.req.Messages)-1
 	out := outMessage{role: "assistant", null: true}
-	if c.w.same {
-		out.name, out.ext = m.Name, m.Ext
-	}
+	c.own(&out, m)
 	var texts []canon.Part
 	var calls []*canon.Part
 	for i := range m.Parts {
@@ -283,7 +292,7 @@ func (c *conversation) result(m *outMessage, r *canon.Part) error {
 		p := canon.Part{Type: canon.PartText, Text: m.text, Cache: r.Cache}
 		m.array, m.parts = true, []jsontext.Value{c.textPart(&p)}
 	}
-	if c.w.same {
+	if c.w.same && !c.w.o.ClosedMessages {
 		m.ext = r.Ext
 	}
 	return nil
@@ -292,9 +301,7 @@ func (c *conversation) result(m *outMessage, r *canon.Part) error {
 // user writes a user's turn. Results whose call was not found are told in words.
 func (c *conversation) user(m *canon.Message) error {
 	out := outMessage{role: "user"}
-	if c.w.same {
-		out.name, out.ext = m.Name, m.Ext
-	}
+	c.own(&out, m)
 	var parts []canon.Part
 	if c.reminder != "" {
 		parts, c.reminder = append(parts, canon.Part{Type: canon.PartText, Text: c.reminder}), ""

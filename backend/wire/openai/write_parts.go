@@ -78,7 +78,7 @@ func (w *writer) call(p *canon.Part, id string) jsontext.Value {
 		b = wire.AppendString(append(b, `,"arguments":`...), args)
 	}
 	b = append(b, '}')
-	if w.same {
+	if w.same && !w.o.ClosedMessages {
 		b = appendExt(b, p.Ext)
 	}
 	return append(w.appendCache(b, p.Cache, nil), '}')
@@ -109,7 +109,7 @@ func (c *conversation) textPart(p *canon.Part) jsontext.Value {
 // ending adds a part's cache mark and, for a client of this format, what canon has no word for.
 func (c *conversation) ending(b jsontext.Value, p *canon.Part) jsontext.Value {
 	b = c.w.appendCache(b, p.Cache, p.Ext)
-	if !c.w.same {
+	if !c.w.same || c.w.o.ClosedMessages {
 		return b
 	}
 	ext := p.Ext
