@@ -56,13 +56,16 @@ func Unwrap(s string) (o canon.Opaque, ok bool) {
 func Wrapped(body []byte) bool { return bytes.Contains(body, []byte(`"`+wrapPrefix)) }
 
 // ReadOpaque makes opaque data of a signature that a client sent: unwrapped if Wrap wrote it, else classified by its
-// bytes. An empty string gives nil.
+// bytes. An empty string gives nil, and so does a wrapped one that was damaged.
 func ReadOpaque(s, kind string) *canon.Opaque {
 	if s == "" {
 		return nil
 	}
 	if o, ok := Unwrap(s); ok {
 		return &o
+	}
+	if strings.HasPrefix(s, wrapPrefix) { // damaged on its way
+		return nil
 	}
 	return &canon.Opaque{Family: Classify(s), Kind: kind, Data: s}
 }
@@ -162,7 +165,7 @@ func PlaceSignatures(parts []canon.Part) []canon.Part {
 			continue
 		}
 		owner.Opaque = p.Opaque
-		if p.Text != "" {
+		if p.Text != "" || len(p.Summary) > 0 {
 			p.Opaque = nil
 			out = append(out, *p)
 		}

@@ -326,7 +326,7 @@ func (x *Exchange) ownReasoning(encrypted []byte) (plain string, keep bool) {
 	switch {
 	case x.o.StripReasoning:
 		return "", false
-	case oai.IsNull(encrypted):
+	case oai.IsNull(encrypted), string(encrypted) == `""`:
 		return "", x.o.Store && x.req.State.Store != nil && *x.req.State.Store
 	}
 	if !bytes.HasPrefix(encrypted, []byte(`"pb1.`)) {

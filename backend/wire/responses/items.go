@@ -53,7 +53,7 @@ func kindOf(req *canon.Request, p *canon.Part) string {
 	case canon.PartImage:
 		return itemImage
 	case canon.PartServer:
-		if p.Opaque != nil && p.Opaque.Family == wire.FamilyOpenAI && p.Opaque.Kind != "" {
+		if p.Opaque != nil && p.Opaque.Family == wire.FamilyOpenAI && p.Opaque.Kind != "" && len(p.Server) > 0 {
 			return p.Opaque.Kind
 		}
 		return ""

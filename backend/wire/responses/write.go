@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
 	"patchbay/backend/wire/oai"
@@ -67,6 +68,9 @@ func (w *writer) request() error {
 	instructions, err := w.conversation()
 	if err != nil {
 		return err
+	}
+	if s := &w.req.State; len(w.items) == 0 && s.PreviousResponse == "" && s.Conversation == "" && s.Prompt == "" {
+		return apierror.Invalid("input", "nothing of the conversation can be sent to %s", w.req.ModelAsked)
 	}
 	w.body = append(make([]byte, 0, size+1024), '{')
 	w.put("model", wire.AppendString(nil, w.req.Model))
