@@ -200,7 +200,7 @@ func TestClients(t *testing.T) {
 }
 
 func startClient(t *testing.T, p clientProgram, up upstream) (*testkit.Bay, clientRun) {
-	o, model := testkit.Options{}, up.thinking
+	o, model := testkit.Options{Accounts: testkit.Every()}, up.thinking
 	if p.alias != "" {
 		o.Config, model = fmt.Sprintf("routing:\n  aliases:\n    %s: %q\n", p.alias, up.thinking+"(high)"), p.alias
 	}

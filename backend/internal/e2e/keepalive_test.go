@@ -17,7 +17,7 @@ func TestSDKMatrixKeepAlives(t *testing.T) {
 				continue // converted, and copied: what is in between is the same for all
 			}
 			t.Run(lib.name()+" -> "+up.id, func(t *testing.T) {
-				c := &cell{T: t, bay: testkit.Start(t, testkit.Options{Config: "timeouts:\n  keep_alive: 20ms\n"}), lib: lib, up: up}
+				c := &cell{T: t, bay: testkit.Start(t, testkit.Options{Accounts: testkit.Every(), Config: "timeouts:\n  keep_alive: 20ms\n"}), lib: lib, up: up}
 				for _, scenario := range []string{"first_byte:delay=300ms", "silence:after=1,for=300ms", "slow:delay=60ms"} {
 					a, _ := c.ask(ask{Messages: said("[[" + scenario + "]] Say the word plover."), Stream: true})
 					if !strings.Contains(c.good(a).Text, "plover") {
@@ -33,7 +33,7 @@ func TestSDKMatrixKeepAlives(t *testing.T) {
 // TestKeepAliveBytes looks at the bytes themselves: what stands for a sign of life in each protocol is there, and what
 // clients of that protocol stumble over is not.
 func TestKeepAliveBytes(t *testing.T) {
-	bay := testkit.Start(t, testkit.Options{Config: "timeouts:\n  keep_alive: 20ms\n"})
+	bay := testkit.Start(t, testkit.Options{Accounts: testkit.Every(), Config: "timeouts:\n  keep_alive: 20ms\n"})
 	for format, want := range map[string]struct{ path, sign, never string }{
 		"openai":    {"/v1/chat/completions", ": ping\n\n", ""},
 		"responses": {"/v1/responses", ": ping\n\n", "event: ping"},

@@ -115,6 +115,7 @@ var upstreams = []upstream{
 	{"openai", "openai", "gpt-4.1", "gpt-5.5", false},
 	{"compat", "openai", "sim-chat", "sim-chat", true},
 	{"anthropic", "anthropic", "claude-sonnet-4-5", "claude-sonnet-4-5", true},
+	{"openai-responses", "responses", "gpt-4.1", "gpt-5.5", true},
 	{"gemini", "gemini", "gemini-2.5-flash", "gemini-3-pro-preview", true},
 }
 
@@ -232,7 +233,7 @@ func TestSDKMatrix(t *testing.T) {
 			column := lib.name() + " -> " + up.id
 			table[column] = map[string]field{}
 			t.Run(column, func(t *testing.T) {
-				bay := testkit.Start(t, testkit.Options{Config: "media:\n  allowed_hosts: [" + strings.TrimPrefix(pictures.URL, "http://") + "]\n"})
+				bay := testkit.Start(t, testkit.Options{Accounts: testkit.Every(), Config: "media:\n  allowed_hosts: [" + strings.TrimPrefix(pictures.URL, "http://") + "]\n"})
 				for _, k := range cases {
 					c := &cell{pictures: pictures.URL, bay: bay, lib: lib, up: up}
 					ok := t.Run(k.name, func(t *testing.T) {
