@@ -286,7 +286,7 @@ func oneTool(c *cell) {
 }
 
 func (c *cell) image(url string) {
-	if isAI(c.lib) && c.lib.format() == "openai" && !strings.HasPrefix(url, "data:") {
+	if f := c.lib.format(); isAI(c.lib) && (f == "openai" || f == "gemini") && !strings.HasPrefix(url, "data:") {
 		c.na = "the AI SDK fetches images itself for this protocol; none is to be had here"
 		return
 	}

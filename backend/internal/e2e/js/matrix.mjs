@@ -306,7 +306,7 @@ async function aiAsk(q, model) {
     ...(a.Schema ? { output: Output.object({ schema: jsonSchema(JSON.parse(a.Schema)) }) } : {}),
     providerOptions: {
       anthropic: { ...(a.Think ? { thinking: { type: "enabled", budgetTokens: a.Think } } : {}), ...(a.NoParallel ? { disableParallelToolUse: true } : {}) },
-      openai: { store: false, ...(a.Effort ? { reasoningEffort: a.Effort, reasoningSummary: "auto" } : {}), ...(a.NoParallel ? { parallelToolCalls: false } : {}) },
+      openai: { store: false, ...(a.Effort ? { reasoningEffort: a.Effort, reasoningSummary: "auto", forceReasoning: true } : {}), ...(a.NoParallel ? { parallelToolCalls: false } : {}) },
       google: a.Think ? { thinkingConfig: { includeThoughts: true, thinkingBudget: a.Think } } : {},
       patchbay: { ...(a.Effort ? { reasoningEffort: a.Effort } : {}), ...(a.NoParallel ? { parallel_tool_calls: false } : {}), ...(a.Extra ?? {}) },
     },
