@@ -125,9 +125,29 @@ func (b *Backend) Vault(ctx context.Context) (api.VaultView, error) {
 // UnlockVault implements api.Service.
 func (b *Backend) UnlockVault(ctx context.Context) (api.VaultView, error) {
 	b.vault.Retry()
+	b.awaitPrompt(ctx)
 	v, err := b.Vault(ctx)
 	b.lookAtVault()
 	return v, err
+}
+
+// promptTime is how long a person may take to type a password before the caller is told that it is still wanted. It is below
+// the time that a management call may take; the keychain goes on waiting after it.
+const promptTime = 20 * time.Second
+
+// awaitPrompt waits while the keychain shows its prompt.
+func (b *Backend) awaitPrompt(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, promptTime)
+	defer cancel()
+	again := time.NewTicker(500 * time.Millisecond)
+	defer again.Stop()
+	for b.vault.Status(ctx).Waiting {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // MoveVault implements api.Service.

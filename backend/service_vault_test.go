@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"patchbay/backend/account"
 	"patchbay/backend/api"
@@ -28,9 +30,16 @@ type memoryRing struct {
 	mu     sync.Mutex // guards what follows
 	items  map[string]string
 	locked bool
+	prompt chan struct{} // calls wait until it is closed
 }
 
 func (r *memoryRing) do(f func() error) error {
+	r.mu.Lock()
+	prompt := r.prompt
+	r.mu.Unlock()
+	if prompt != nil {
+		<-prompt
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.locked {
@@ -261,6 +270,61 @@ func noCanary(t *testing.T, dir string, canaries ...string) {
 		}
 	}
 }
+
+// TestUnlockWaitsForThePrompt has a person who takes longer than a call to the keychain is waited for.
+func TestUnlockWaitsForThePrompt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		prompt := make(chan struct{})
+		ring := &memoryRing{items: map[string]string{}, locked: true, prompt: prompt}
+		b := &Backend{bus: &events.Bus{}, look: make(chan struct{}, 1), vault: secret.NewVault(&memoryRows{}, &secret.OSKey{Ring: ring, Required: true})}
+		go func() { // a person; ends after typing
+			time.Sleep(10 * time.Second)
+			ring.lock(false)
+			close(prompt)
+		}()
+		start := time.Now()
+		if v := ok(b.UnlockVault(t.Context()))(t); v.State != "ok" || time.Since(start) > 11*time.Second {
+			t.Errorf("%+v after %s", v, time.Since(start))
+		}
+		never := make(chan struct{})
+		defer close(never)
+		ring = &memoryRing{items: map[string]string{}, prompt: never}
+		b.vault = secret.NewVault(&memoryRows{}, &secret.OSKey{Ring: ring, Required: true})
+		start = time.Now()
+		if v := ok(b.UnlockVault(t.Context()))(t); v.State != "locked" || time.Since(start) > 25*time.Second {
+			t.Errorf("%+v after %s", v, time.Since(start))
+		}
+	})
+}
+
+// memoryRows are sealed rows that are forgotten.
+type memoryRows struct {
+	row  *secret.Row
+	meta string
+}
+
+func (r *memoryRows) ReadSecret(context.Context, secret.Ref) (secret.Row, error) {
+	if r.row == nil {
+		return secret.Row{}, secret.ErrNotFound
+	}
+	return *r.row, nil
+}
+
+func (r *memoryRows) WriteSecret(_ context.Context, _ secret.Ref, row *secret.Row) error {
+	r.row = row
+	return nil
+}
+
+func (r *memoryRows) SecretRefs(context.Context) ([]secret.Ref, error) { return nil, nil }
+
+func (r *memoryRows) Meta(context.Context, string) (string, error) { return r.meta, nil }
+
+func (r *memoryRows) SetMeta(_ context.Context, _, value string) error {
+	r.meta = value
+	return nil
+}
+
+func (r *memoryRows) Write(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
 
 func TestKeyringVariableIsChecked(t *testing.T) {
 	o := Options{Paths: tempPaths(t), Env: []string{"PATCHBAY_KEYRING=perhaps"}}

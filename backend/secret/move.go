@@ -75,11 +75,21 @@ type Place struct {
 	Note   string
 }
 
-// Places returns where the key could be kept.
+// Places returns where the key could be kept. Looking brings up no prompt: the place that is in use proves itself, and a
+// keychain that is locked is not asked.
 func (v *Vault) Places(ctx context.Context) []Place {
+	used := v.opened()
 	out := make([]Place, len(v.sources))
 	for i, s := range v.sources {
-		out[i] = Place{Name: s.Name(), Usable: s.Usable(ctx), Note: s.Note()}
+		out[i] = Place{Name: s.Name(), Note: s.Note()}
+		if used != nil && used.source.Name() == s.Name() {
+			continue
+		}
+		if l, ok := s.(interface{ Look(context.Context) error }); ok {
+			out[i].Usable = l.Look(ctx)
+		} else {
+			out[i].Usable = s.Usable(ctx)
+		}
 	}
 	return out
 }

@@ -274,6 +274,10 @@ func TestVariableThatIsNotTheKeyIsTold(t *testing.T) {
 	if len(places) != 3 || places[1].Name != "os" || places[1].Usable != nil {
 		t.Errorf("%+v", places)
 	}
+	h.ring.set(func(r *fakeRing) { r.locked, r.tells, r.calls = true, true, 0 })
+	if err := v.Places(t.Context())[1].Usable; !errors.Is(err, secret.ErrUnusable) || h.ring.asked() != 0 {
+		t.Error("looking asked a locked keychain", err)
+	}
 }
 
 func TestVariableWithTheKeyOfTheFileWins(t *testing.T) {

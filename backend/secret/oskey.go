@@ -80,6 +80,16 @@ func (k *OSKey) Usable(ctx context.Context) error {
 	return err
 }
 
+// Look is Usable without a prompt for the keychain's password, where the system allows that.
+func (k *OSKey) Look(ctx context.Context) error {
+	if k.Ring != nil && k.Barred == "" {
+		if locked, known := k.Ring.Locked(); known && locked {
+			return fmt.Errorf("%w now: %w", ErrUnusable, errRingLocked)
+		}
+	}
+	return k.Usable(ctx)
+}
+
 func (k *OSKey) probe(ctx context.Context) error {
 	account, text := "probe-"+rand.Text(), rand.Text()
 	var back string

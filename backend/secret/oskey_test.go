@@ -124,7 +124,7 @@ func TestKeychainThatWaitsForItsPasswordHoldsNobodyUp(t *testing.T) {
 		ring.set(func(r *fakeRing) { r.hang, r.calls = hang, 0 })
 		v := osVault(r, ring)
 		start := time.Now()
-		if s := v.Status(t.Context()); s.State != secret.Locked || !strings.Contains(s.Note, "waiting for its password") {
+		if s := v.Status(t.Context()); s.State != secret.Locked || !s.Waiting || !strings.Contains(s.Note, "waiting for its password") {
 			t.Errorf("%+v", s)
 		}
 		if d := time.Since(start); d > 5*time.Second {

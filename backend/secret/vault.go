@@ -29,6 +29,8 @@ type Status struct {
 	State  State
 	Source string // name of the key source, "" before one was chosen
 	Note   string // how well the key is kept, or what is wrong
+	// Waiting says that a locked keychain has been asked and has not answered: it may be showing its prompt.
+	Waiting bool
 }
 
 // Vault seals each secret in a row of its own. A row says under which key it was sealed and is bound to its name, so that
@@ -74,7 +76,7 @@ func (v *Vault) Status(ctx context.Context) Status {
 	case errors.Is(err, ErrLost):
 		s.State, s.Note = Lost, err.Error()
 	default:
-		s.State, s.Note = Locked, err.Error()
+		s.State, s.Note, s.Waiting = Locked, err.Error(), errors.Is(err, errWaiting)
 	}
 	if err != nil {
 		if rec, err := v.record(ctx); err == nil {

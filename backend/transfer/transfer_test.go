@@ -46,7 +46,6 @@ func (driver) Open(provider.Env) (provider.Upstream, error) { return nil, errors
 type computer struct {
 	Owners
 	db   *store.DB
-	env  *string // the vault's key
 	file string
 }
 

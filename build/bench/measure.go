@@ -122,7 +122,7 @@ func (b *bench) setUp() error {
 
 func (b *bench) command(args ...string) ([]byte, error) {
 	cmd := exec.Command(b.binary, args...)
-	cmd.Env = append(os.Environ(), "PATCHBAY_HOME="+b.home)
+	cmd.Env = append(os.Environ(), "PATCHBAY_HOME="+b.home, "PATCHBAY_KEYRING=file")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -133,7 +133,7 @@ func (b *bench) command(args ...string) ([]byte, error) {
 }
 
 func (b *bench) serve() (*process, error) {
-	return start([]string{"PATCHBAY_HOME=" + b.home}, b.binary, "serve", "--listen", "127.0.0.1:0")
+	return start([]string{"PATCHBAY_HOME=" + b.home, "PATCHBAY_KEYRING=file"}, b.binary, "serve", "--listen", "127.0.0.1:0")
 }
 
 // pair is a client protocol in front of an upstream protocol.
