@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -40,6 +41,7 @@ type renderer struct {
 type outChoice struct {
 	opened, finished bool
 	calls            int
+	said             int // characters of a legacy completion so far
 }
 
 type outPart struct {
@@ -545,6 +547,11 @@ func (r *renderer) legacyText(dst []byte, choice int, s string, logprobs jsontex
 		return dst
 	}
 	dst = wire.AppendString(append(r.chunk(dst, choice), `,"text":`...), s)
-	dst = appendLegacyLogprobs(append(dst, `,"logprobs":`...), logprobs)
+	at := 0
+	if choice < len(r.choices) {
+		at = r.choices[choice].said
+		r.choices[choice].said += utf8.RuneCountInString(s)
+	}
+	dst = appendLegacyLogprobs(append(dst, `,"logprobs":`...), logprobs, at)
 	return r.tail(append(dst, `,"finish_reason":null`...))
 }

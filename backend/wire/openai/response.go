@@ -3,6 +3,7 @@ package openai
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -42,8 +43,9 @@ func (r *renderer) wholeChoice(dst []byte, index int, c canon.Choice) []byte {
 	m := r.gather(c.Parts)
 	dst = strconv.AppendInt(append(dst, `{"index":`...), int64(index), 10)
 	if r.legacy {
-		dst = wire.AppendString(append(dst, `,"text":`...), echoOf(r.req, index)+m.content.String())
-		dst = appendLegacyLogprobs(append(dst, `,"logprobs":`...), m.logprobs)
+		prompt := echoOf(r.req, index)
+		dst = wire.AppendString(append(dst, `,"text":`...), prompt+m.content.String())
+		dst = appendLegacyLogprobs(append(dst, `,"logprobs":`...), m.logprobs, utf8.RuneCountInString(prompt))
 	} else {
 		dst = r.message(append(dst, `,"message":`...), m)
 		if len(m.logprobs) > 0 {
@@ -150,13 +152,13 @@ func appendCall(dst []byte, p *canon.Part) []byte {
 	return append(dst, "}}"...)
 }
 
-// appendLegacyLogprobs writes chat's token entries in the columns of a legacy completion.
-func appendLegacyLogprobs(dst []byte, entries jsontext.Value) []byte {
+// appendLegacyLogprobs writes chat's token entries in the columns of a legacy completion. Offsets count characters of the
+// whole text, an echoed prompt included; offset is that of the first token.
+func appendLegacyLogprobs(dst []byte, entries jsontext.Value, offset int) []byte {
 	if len(entries) == 0 {
 		return append(dst, "null"...)
 	}
 	var tokens, probs, tops, offsets []byte
-	offset := 0
 	c := walkArray(entries)
 	for c.Next() {
 		if len(tokens) > 0 {
