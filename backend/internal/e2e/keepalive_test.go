@@ -39,6 +39,7 @@ func TestKeepAliveBytes(t *testing.T) {
 		"responses": {"/v1/responses", ": ping\n\n", "event: ping"},
 		"anthropic": {"/v1/messages", "event: ping\n", "\n: "},
 		"gemini":    {"/v1beta/models/sim-chat:streamGenerateContent?alt=sse", "\n\n\n\n", "\n:"},
+		"ollama":    {"/api/chat", "\n", "\n\n"},
 	} {
 		t.Run(format, func(t *testing.T) {
 			body := native(format, ask{Model: "sim-chat", Messages: said("[[silence:after=1,for=300ms]] hello"), Max: 100, Stream: true})

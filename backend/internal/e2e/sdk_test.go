@@ -117,6 +117,7 @@ var upstreams = []upstream{
 	{"anthropic", "anthropic", "claude-sonnet-4-5", "claude-sonnet-4-5", true},
 	{"openai-responses", "responses", "gpt-4.1", "gpt-5.5", true},
 	{"gemini", "gemini", "gemini-2.5-flash", "gemini-3-pro-preview", true},
+	{"home-ollama", "ollama", "qwen3-vl:8b", "qwen3:8b", true},
 }
 
 func (u upstream) sim() string {

@@ -37,18 +37,18 @@ type Bay struct {
 // Options shape a Bay.
 type Options struct {
 	Config   string              // further settings, as YAML at the top level
-	Accounts map[string][]string // provider -> keys; nil = one account of each but openai-responses
+	Accounts map[string][]string // provider -> keys; nil = one account of each but openai-responses and home-ollama
 }
 
 // Every is one account of each provider that leads to a simulated upstream.
 func Every() map[string][]string {
 	return map[string][]string{"openai": {"sk-sim-one"}, "compat": {"sk-sim-one"}, "anthropic": {"sk-ant-sim-one"}, "gemini": {"sk-sim-one"},
-		"openai-responses": {"sk-sim-one"}}
+		"openai-responses": {"sk-sim-one"}, "home-ollama": {""}}
 }
 
 // Start runs Patchbay until the test ends. The providers openai (treated as OpenAI's own host), compat (a compatible
-// service that shows its reasoning), anthropic, gemini and openai-responses lead to the simulated upstreams. At the end the test
-// fails if goroutines are left.
+// service that shows its reasoning), anthropic, gemini, openai-responses and home-ollama lead to the simulated upstreams. At
+// the end the test fails if goroutines are left.
 func Start(t testing.TB, o Options) *Bay {
 	t.Helper()
 	before := goroutines()
@@ -103,6 +103,7 @@ func (b *Bay) run(t testing.TB, o Options) (stop func()) {
 		{"anthropic", "", simulator.Anthropic},
 		{"gemini", "", simulator.Gemini},
 		{"openai-responses", "", simulator.Responses},
+		{"home-ollama", "    kind: ollama\n", simulator.Ollama},
 	} {
 		text += "  " + p.id + ":\n    base_url: " + b.Sim.BaseURL(p.upstream) + "\n" + p.more
 	}
