@@ -278,6 +278,41 @@ func TestOddLinesAreRead(t *testing.T) {
 	}
 }
 
+func TestThinkTagsAreSplitOffForOtherClients(t *testing.T) {
+	text := func(pieces ...string) string {
+		var b strings.Builder
+		for _, p := range pieces {
+			b.WriteString(`{"message":{"content":` + string(wire.AppendString(nil, p)) + `},"done":false}` + "\n")
+		}
+		return b.String() + `{"done":true}`
+	}
+	const call = `{"message":{"content":"<th","tool_calls":[{"id":"1","function":{"name":"f"}}]},"done":false}` + "\n"
+	for _, c := range []struct {
+		in        string
+		foreign   bool
+		want, why string
+	}{
+		{text("<thi", "nk>\nplan</th", "ink>\n\nthe ", "<think> answer"), true, "[reasoning plan][text the <think> answer]", "cut anywhere"},
+		{text("<think>only"), true, "[reasoning only]", "no end"},
+		{text("<thi"), true, "[text <thi]", "no tag after all"},
+		{text("a <think>"), true, "[text a <think>]", "not at the start"},
+		{text("<think>x</think>y"), false, "[text <think>x</think>y]", "a client of this format"},
+		{call + `{"done":true}`, true, "[text <th][tool_call ]", "before a call"},
+	} {
+		resp, err := canon.Collect((&Exchange{foreign: c.foreign}).Read("", strings.NewReader(c.in)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, p := range resp.Parts {
+			got += "[" + p.Type.String() + " " + p.Text + "]"
+		}
+		if got != c.want {
+			t.Errorf("%s: %s", c.why, got)
+		}
+	}
+}
+
 func TestReadingStopsWithTheLoop(t *testing.T) {
 	n := 0
 	for range (&Exchange{}).Read("", strings.NewReader(strings.Repeat(`{"message":{"content":"a","thinking":"t"},"done":false}`+"\n", 3))) {

@@ -94,7 +94,7 @@ func (c *cutReader) Read(p []byte) (int, error) {
 // eventsOf reads an answer to its end and checks that it ends once.
 func eventsOf(t *testing.T, in []byte, cut int, verbatim bool) (out []string) {
 	n := 0
-	x := &Exchange{verbatim: verbatim, custom: map[string]bool{"patch": !verbatim}, newID: func() string { n++; return fmt.Sprint("c", n) }}
+	x := &Exchange{verbatim: verbatim, foreign: !verbatim, custom: map[string]bool{"patch": !verbatim}, newID: func() string { n++; return fmt.Sprint("c", n) }}
 	ends, parts := 0, map[int]bool{}
 	for ev, err := range x.Read("", &cutReader{in, cut}) {
 		if ends > 0 {

@@ -17,7 +17,7 @@ import (
 // Truncated error.
 func (x *Exchange) Read(_ string, r io.Reader) canon.Stream {
 	return func(yield func(canon.Event, error) bool) {
-		s := reader{x: x, yield: yield, usage: canon.UnknownUsage(), open: -1}
+		s := reader{x: x, yield: yield, usage: canon.UnknownUsage(), open: -1, splitting: x.foreign}
 		for line, err := range wire.Lines(r) {
 			if err != nil {
 				s.fail(wire.ReadError(err))
@@ -75,6 +75,9 @@ type reader struct {
 	logs    []jsontext.Value
 	calls   int
 	usage   canon.Usage
+
+	splitting bool // the text may begin with <think>
+	tags      wire.ThinkTags
 }
 
 func (s *reader) fail(err *apierror.Error) {
@@ -169,7 +172,10 @@ func unix(stamp string) int64 {
 // content reads what a line says.
 func (s *reader) content(l *answerLine) *apierror.Error {
 	s.piece(canon.PartReasoning, l.Message.Thinking+l.Thinking, nil)
-	s.piece(canon.PartText, l.Message.Content+l.Response, l.Logprobs)
+	s.said(l.Message.Content+l.Response, l.Logprobs)
+	if len(l.Message.Images)+len(l.Message.Calls) > 0 {
+		s.endTags()
+	}
 	for _, data := range l.Message.Images {
 		s.close()
 		raw, err := wire.DecodeBase64(data)
@@ -183,6 +189,29 @@ func (s *reader) content(l *answerLine) *apierror.Error {
 		s.call(&l.Message.Calls[i])
 	}
 	return nil
+}
+
+// said emits text. A model that Ollama does not know to think does so in tags; a client of this format gets what it would
+// get from any Ollama.
+func (s *reader) said(text string, logprobs jsontext.Value) {
+	if !s.splitting || text == "" {
+		s.piece(canon.PartText, text, logprobs)
+		return
+	}
+	thought, text, over := s.tags.Feed(text)
+	s.splitting = !over
+	s.piece(canon.PartReasoning, thought, nil)
+	s.piece(canon.PartText, text, logprobs)
+}
+
+// endTags emits what was held back because it might have been a tag.
+func (s *reader) endTags() {
+	if !s.splitting {
+		return
+	}
+	thought, text := s.tags.Rest()
+	s.piece(canon.PartReasoning, thought, nil)
+	s.piece(canon.PartText, text, nil)
 }
 
 // piece emits a bit of text or thinking.
@@ -295,6 +324,7 @@ func finishOf(raw string, calls int) canon.FinishReason {
 }
 
 func (s *reader) finish(l *answerLine) {
+	s.endTags()
 	s.close()
 	ev := canon.Event{Kind: canon.KindFinish, Finish: canon.Finish{Reason: finishOf(l.DoneReason, s.calls), Raw: l.DoneReason}}
 	if l.In != nil || l.Out != nil {

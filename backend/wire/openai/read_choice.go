@@ -18,7 +18,7 @@ type choice struct {
 	calls     []*openCall
 	finish    string
 	splitting bool // the text may begin with <think>
-	split     thinkSplitter
+	split     wire.ThinkTags
 }
 
 // openPart is a part that is being written.
@@ -38,7 +38,7 @@ func (c *choice) plain(s string, logprobs jsontext.Value) {
 		c.add(canon.PartText, s, logprobs)
 		return
 	}
-	thought, said, over := c.split.feed(s)
+	thought, said, over := c.split.Feed(s)
 	c.add(canon.PartReasoning, thought, nil)
 	c.add(canon.PartText, said, logprobs)
 	c.splitting = !over
@@ -224,7 +224,7 @@ func (c *choice) finishReason(raw string) *apierror.Error {
 // close ends every part.
 func (c *choice) close() {
 	if c.splitting {
-		thought, said := c.split.rest()
+		thought, said := c.split.Rest()
 		c.splitting = false
 		c.add(canon.PartReasoning, thought, nil)
 		c.add(canon.PartText, said, nil)
@@ -237,70 +237,4 @@ func (c *choice) close() {
 
 func (c *choice) result() canon.Finish {
 	return canon.Finish{Reason: finishOf(c.finish, len(c.calls) > 0), Raw: c.finish}
-}
-
-// A thinkSplitter splits <think>...</think> off the start of a text, also where the tags are cut across chunks. Tags
-// elsewhere are text.
-type thinkSplitter struct {
-	buf    string
-	inside bool
-	begun  bool // some thinking was seen: line ends in front of it are gone
-	passed bool // the closing tag was seen: white space after it goes away
-}
-
-const (
-	thinkOpen  = "<think>"
-	thinkClose = "</think>"
-)
-
-// feed takes the next piece. over says that whatever follows is plain text.
-func (t *thinkSplitter) feed(s string) (thought, said string, over bool) {
-	t.buf += s
-	if !t.inside && !t.passed {
-		trimmed := strings.TrimLeft(t.buf, " \t\r\n")
-		switch {
-		case len(trimmed) < len(thinkOpen) && strings.HasPrefix(thinkOpen, trimmed):
-			return "", "", false
-		case !strings.HasPrefix(trimmed, thinkOpen):
-			return "", t.buf, true
-		}
-		t.inside, t.buf = true, trimmed[len(thinkOpen):]
-	}
-	if t.inside {
-		if !t.begun {
-			t.buf = strings.TrimLeft(t.buf, "\r\n")
-			t.begun = t.buf != ""
-		}
-		i := strings.Index(t.buf, thinkClose)
-		if i < 0 {
-			keep := heldBack(t.buf)
-			thought, t.buf = t.buf[:len(t.buf)-keep], t.buf[len(t.buf)-keep:]
-			return thought, "", false
-		}
-		thought = t.buf[:i]
-		t.buf, t.inside, t.passed = t.buf[i+len(thinkClose):], false, true
-	}
-	said = strings.TrimLeft(t.buf, " \t\r\n")
-	t.buf = ""
-	return thought, said, said != ""
-}
-
-// rest returns what was held back when the text ends.
-func (t *thinkSplitter) rest() (thought, said string) {
-	s := t.buf
-	t.buf = ""
-	if t.inside {
-		return s, ""
-	}
-	return "", s
-}
-
-// heldBack returns how many bytes at the end of s may be the beginning of the closing tag.
-func heldBack(s string) int {
-	for n := min(len(s), len(thinkClose)-1); n > 0; n-- {
-		if strings.HasPrefix(thinkClose, s[len(s)-n:]) {
-			return n
-		}
-	}
-	return 0
 }
