@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -153,7 +154,7 @@ func findAccount(ctx context.Context, svc api.Service, ref string) (api.AccountV
 // accountFlags are the flags that describe an account.
 type accountFlags struct {
 	name, keyFile, baseURL, kind, preset, proxyFile string
-	keyStdin, yes                                   bool
+	keyStdin, fromEnv, yes                          bool
 	priority                                        int
 }
 
@@ -197,6 +198,7 @@ func (a *app) accountsAddCommand() *cobra.Command {
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "you have read the provider's label and want to add the account all the same")
+	cmd.Flags().BoolVar(&f.fromEnv, "from-env", false, "take the key from the service's usual environment variable")
 	cmd.Flags().StringVar(&f.baseURL, "base-url", "", "where the service is")
 	cmd.Flags().StringVar(&f.preset, "preset", "", "the service that a new provider is; `patchbay providers presets` lists them")
 	cmd.Flags().StringVar(&f.kind, "kind", "", "what a new provider speaks: "+strings.Join(config.Kinds, ", ")+" (default openai)")
@@ -292,7 +294,7 @@ func newProvider(ctx context.Context, svc api.Service, id string, f accountFlags
 		return api.ProviderView{}, n, usagef("%s needs your own address: --base-url %s", p.Name, p.Example)
 	}
 	n.Preset = p.ID
-	return api.ProviderView{ID: id, Name: p.Name, Kind: p.Kind, KeyURL: p.KeyURL, NoKey: p.NoKey, Preset: p.ID}, n, nil
+	return api.ProviderView{ID: id, Name: p.Name, Kind: p.Kind, KeyURL: p.KeyURL, KeyEnv: p.KeyEnv, NoKey: p.NoKey, Preset: p.ID}, n, nil
 }
 
 func orElse(s, otherwise string) string {
@@ -302,8 +304,28 @@ func orElse(s, otherwise string) string {
 	return s
 }
 
+// keyFromEnv takes the key from the first variable of those in which people keep keys of this service. It is done only when
+// asked for: a variable may be there for another program.
+func keyFromEnv(p api.ProviderView, f accountFlags) (secret.Value, error) {
+	if f.keyFile != "" || f.keyStdin {
+		return secret.Value{}, usagef("choose one: --from-env, --key-file or --key-stdin")
+	}
+	if len(p.KeyEnv) == 0 {
+		return secret.Value{}, usagef("no variable is known that holds keys of %s; use --key-file or --key-stdin", orElse(p.Name, p.ID))
+	}
+	for _, name := range p.KeyEnv {
+		if v := strings.TrimSpace(os.Getenv(name)); v != "" {
+			return secret.New(v), nil
+		}
+	}
+	return secret.Value{}, fmt.Errorf("none of these variables is set: %s", strings.Join(p.KeyEnv, ", "))
+}
+
 // accountKey reads the key. Local servers need none, so it is not asked for there, but taken where it is given.
 func (a *app) accountKey(p api.ProviderView, known bool, f accountFlags) (secret.Value, error) {
+	if f.fromEnv {
+		return keyFromEnv(p, f)
+	}
 	given := f.keyFile != "" || f.keyStdin
 	noKey := p.NoKey || f.kind == "ollama"
 	if noKey && !given {

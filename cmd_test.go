@@ -291,6 +291,16 @@ func TestPresetNeedsNoAddress(t *testing.T) {
 	b.run(t, "accounts", "add", "azure").check(t, 2, "--base-url https://RESOURCE")
 	b.run(t, "accounts", "add", "azure", "--base-url", "https://mine").check(t, 0)
 	b.typed = ""
+	t.Setenv("PB_TEST_KEY", " sk-env\n")
+	b.svc.PresetList[0].KeyEnv = []string{"PB_TEST_KEY_THAT_IS_NOT_SET", "PB_TEST_KEY"}
+	b.run(t, "accounts", "add", "env", "--preset", "deepseek", "--from-env").check(t, 0, "Added the account env/")
+	if last := b.svc.AccountList[len(b.svc.AccountList)-1]; b.svc.Secrets[last.ID].Reveal() != "sk-env" {
+		t.Error("the key of the variable did not arrive")
+	}
+	b.run(t, "accounts", "add", "env2", "--preset", "azure", "--base-url", "https://x", "--from-env").check(t, 2, "no variable is known")
+	b.run(t, "accounts", "add", "env2", "--preset", "deepseek", "--from-env", "--key-stdin").check(t, 2, "choose one")
+	b.svc.PresetList[0].KeyEnv = []string{"PB_TEST_KEY_THAT_IS_NOT_SET"}
+	b.run(t, "accounts", "add", "env2", "--preset", "deepseek", "--from-env").check(t, 1, "PB_TEST_KEY_THAT_IS_NOT_SET")
 	b.run(t, "accounts", "add", "home").check(t, 0, "Added the account home/")
 	b.run(t, "accounts", "add", "later").check(t, 1, "telepathy", "does not serve")
 	b.run(t, "accounts", "add", "x", "--preset", "unheard-of").check(t, 1, "no preset", "unheard-of")

@@ -83,7 +83,7 @@ func (b *Backend) Providers(ctx context.Context) ([]api.ProviderView, error) {
 func providerView(k offered) api.ProviderView {
 	v := api.ProviderView{
 		ID: k.info.ID, Name: k.info.Name, Kind: k.info.Wire, Status: k.info.Status, Enabled: k.enabled, UserDefined: k.own, Preset: k.preset,
-		BaseURL: k.baseURL(), KeyURL: k.info.KeyURL, NoKey: k.info.NoKey, Instead: k.info.Instead, Models: len(k.info.Models),
+		BaseURL: k.baseURL(), KeyURL: k.info.KeyURL, KeyEnv: k.info.KeyEnv, NoKey: k.info.NoKey, Instead: k.info.Instead, Models: len(k.info.Models),
 		Logins: loginOptions(k.info),
 	}
 	if r := k.info.Risk; r != nil {

@@ -240,6 +240,7 @@ type ProviderView struct {
 	Default     bool           `json:"default"`
 	BaseURL     string         `json:"base_url,omitempty"`
 	KeyURL      string         `json:"key_url,omitempty"`
+	KeyEnv      []string       `json:"key_env,omitempty"` // variables in which people keep such a key
 	NoKey       bool           `json:"no_key,omitempty"`  // accounts need no key
 	Instead     string         `json:"instead,omitempty"` // what to use instead, when discontinued
 	Risk        *RiskView      `json:"risk,omitempty"`
