@@ -1,9 +1,11 @@
 package backend
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -325,6 +327,49 @@ func (r *memoryRows) SetMeta(_ context.Context, _, value string) error {
 }
 
 func (r *memoryRows) Write(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
+
+// TestVaultTellsNoSecret does everything that has to do with secrets and looks for them in what is said of it.
+func TestVaultTellsNoSecret(t *testing.T) {
+	ring := &memoryRing{items: map[string]string{}}
+	var log bytes.Buffer
+	b := openTest(t, "log:\n  level: debug\n", func(o *Options) { o.Ring, o.Stderr = ring, &log })
+	ctx := t.Context()
+	pass, wrong := secret.New("canary passphrase"), secret.New("canary other phrase")
+	ok(b.AddAccount(ctx, api.NewAccount{Provider: "openai", Key: secret.New("canary-key"), Proxy: secret.New("http://u:canary-proxy@127.0.0.1:1")}))(t)
+	hidden := []string{"canary"}
+	var said []any
+	for _, to := range []string{"file", "os", "nowhere", "env"} {
+		m, err := b.MoveVault(ctx, to)
+		said = append(said, m, err)
+		for _, text := range ring.items {
+			hidden = append(hidden, text)
+		}
+		if text, err := os.ReadFile(filepath.Join(b.o.Paths.Data, "vault.key")); err == nil {
+			hidden = append(hidden, strings.TrimSpace(string(text)))
+		}
+	}
+	out := ok(b.Export(ctx, pass))(t)
+	r, err := b.Restore(ctx, api.RestoreRequest{Passphrase: wrong, Data: out.Data})
+	said = append(said, r, err)
+	r, err = b.Restore(ctx, api.RestoreRequest{Passphrase: pass, Data: out.Data, Replace: true})
+	said = append(said, r, err, string(out.Data), out.Report)
+	ring.lock(true)
+	said = append(said, ok(b.Vault(ctx))(t), ok(b.Doctor(ctx))(t), ok(b.Accounts(ctx))(t), ok(b.Status(ctx))(t), b.health())
+	for _, s := range append(said, log.String()) {
+		text := fmt.Sprintf("%+v %#v", s, s)
+		for _, h := range hidden {
+			if strings.Contains(text, h) {
+				t.Errorf("%q stands in %s", h, text)
+			}
+		}
+	}
+	if len(hidden) < 3 {
+		t.Error("the keys were not seen, so that they could not be looked for")
+	}
+	for _, dir := range []string{b.o.Paths.Data, b.o.Paths.State, b.o.Paths.Dir()} {
+		noCanary(t, dir, hidden[0])
+	}
+}
 
 func TestKeyringVariableIsChecked(t *testing.T) {
 	o := Options{Paths: tempPaths(t), Env: []string{"PATCHBAY_KEYRING=perhaps"}}
