@@ -260,6 +260,10 @@ func (b *Backend) openAccounts(ctx context.Context) (err error) {
 	b.clients = transport.NewClients(transport.Options{Version: b.o.Version, Connect: b.settings.Current().Timeouts.Connect})
 	b.accounts, err = account.New(ctx, account.Needs{
 		Store: b.db, Secrets: b.vault, Bus: b.bus, Log: b.log.For("account"), Driver: b.driver, HTTP: b.client,
+		On: func(id string) bool {
+			o, ok := b.offered(id)
+			return ok && o.enabled
+		},
 	})
 	if err == nil {
 		b.openLogins()

@@ -30,7 +30,9 @@ type signInDriver struct{ info provider.Info }
 
 func (d signInDriver) Info() provider.Info { return d.info }
 
-func (d signInDriver) Open(env provider.Env) (provider.Upstream, error) { return signInUpstream{env}, nil }
+func (d signInDriver) Open(env provider.Env) (provider.Upstream, error) {
+	return signInUpstream{env}, nil
+}
 
 type signInUpstream struct{ env provider.Env }
 

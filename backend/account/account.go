@@ -98,6 +98,8 @@ type Needs struct {
 	Log     *slog.Logger
 	// Driver returns the driver of a provider id and the settings that all its accounts share.
 	Driver func(id string) (provider.Driver, map[string]string, error)
+	// On reports whether a provider is turned on; logins of one that is off are not renewed ahead of time. nil = all are.
+	On func(id string) bool
 	// HTTP returns the client for an outbound proxy, "" = none. It fails closed: never around the proxy.
 	HTTP func(proxy string) *http.Client
 	// Reread reads the login of an account whose Owner is a CLI from where that keeps it; nil if nothing does.

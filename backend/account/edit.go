@@ -333,6 +333,13 @@ func isSecret(info provider.Info, key string) bool {
 			return f.Secret
 		}
 	}
+	for _, l := range info.Logins { // what a sign-in asked for becomes a setting too
+		for _, f := range l.Fields {
+			if f.Key == key {
+				return f.Secret
+			}
+		}
+	}
 	name, ok := strings.CutPrefix(strings.ToLower(key), provider.SettingHeaderPrefix)
 	if !ok {
 		return false

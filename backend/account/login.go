@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -230,6 +231,9 @@ func (b book) Renewable() []oauth.Entry {
 		}
 	}
 	b.p.mu.Unlock()
+	if on := b.p.needs.On; on != nil {
+		out = slices.DeleteFunc(out, func(e oauth.Entry) bool { return !on(e.Provider) })
+	}
 	for i := range out {
 		out[i].Policy = b.p.info(out[i].Provider).Policy
 	}

@@ -295,6 +295,10 @@ func TestListingRenewsARefusedLogin(t *testing.T) {
 	if m := l.Models(t.Context(), "kiro"); len(m) != 1 || l.sim.Counts().Refreshes != 1 {
 		t.Error(m, l.sim.Counts())
 	}
+	asked = 0
+	if found, err := l.Test(t.Context(), l.List()[0].ID); err != nil || found.Models != 1 || l.sim.Counts().Refreshes != 2 {
+		t.Error(found, err, l.sim.Counts())
+	}
 }
 
 // shut is a driver whose service shuts accounts when they are renewed.
@@ -373,6 +377,10 @@ func TestRenewableAccounts(t *testing.T) {
 		got[e.ID] = true
 	}
 	diff(t, map[string]bool{ids["a"]: true, ids["d"]: true}, got)
+	l.Pools.needs.On = func(id string) bool { return id != "kiro" }
+	if left := (book{l.Pools}).Renewable(); len(left) != 0 {
+		t.Error("logins of a provider that is off are renewed", left)
+	}
 }
 
 func TestBookReplacesWhatItKnows(t *testing.T) {
@@ -430,7 +438,7 @@ func TestChangesNeverBringAnOldLoginBack(t *testing.T) {
 
 func TestInside(t *testing.T) {
 	l := newLoginHouse(t, simulator.OAuthOptions{})
-	l.driver.info.Fields = []provider.Field{{Key: "pin", Secret: true}}
+	l.driver.info.Logins[0].Fields = []provider.Field{{Key: "pin", Secret: true}}
 	in := l.over(t, "ann@example.test")
 	in.Proxy, in.Settings, in.Notes = "http://u:canary@proxy:1", map[string]string{"pin": "canary", "region": "eu"}, map[string]string{"n": "1"}
 	st, _, err := l.SignIn(t.Context(), in)

@@ -267,18 +267,31 @@ func (p *Pools) ask(ctx context.Context, e *entry) ([]canon.Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	var models []canon.Model
+	err = p.renewing(ctx, e, id, func(ctx context.Context) (err error) {
+		models, err = up.Models(ctx)
+		return err
+	})
+	return models, err
+}
+
+// renewing makes a call with an account's login, and once more with a renewed one if the service refuses it.
+func (p *Pools) renewing(ctx context.Context, e *entry, id string, call func(context.Context) error) error {
+	var use oauth.Use
+	err := call(oauth.Track(ctx, &use))
+	if err == nil || apierror.KindOf(err) != apierror.AuthExpired {
+		return err
+	}
 	p.mu.Lock()
 	renews := e.renews
 	p.mu.Unlock()
-	var use oauth.Use
-	models, err := up.Models(oauth.Track(ctx, &use))
-	if err == nil || apierror.KindOf(err) != apierror.AuthExpired || !renews {
-		return models, err
+	if !renews {
+		return err
 	}
 	if again, renewErr := p.tokens.Renew(ctx, id, &use); !again {
-		return nil, cmp.Or(renewErr, err)
+		return cmp.Or(renewErr, err)
 	}
-	return up.Models(ctx)
+	return call(ctx)
 }
 
 // Test checks an account at its service without spending anything. It changes no health: a person asked, and gets told.
@@ -299,13 +312,18 @@ func (p *Pools) Test(ctx context.Context, id string) (provider.Tested, error) {
 	if err != nil {
 		return provider.Tested{}, err
 	}
-	if t, ok := up.(provider.Tester); ok {
-		return t.Test(ctx)
-	}
-	models, err := up.Models(ctx)
-	found := provider.Tested{Models: len(models)}
-	if err == nil && len(models) == 0 {
-		found.Note = "the service has no model list, so the key could not be checked without spending anything"
-	}
+	var found provider.Tested
+	err = p.renewing(ctx, e, id, func(ctx context.Context) (err error) {
+		if t, ok := up.(provider.Tester); ok {
+			found, err = t.Test(ctx)
+			return err
+		}
+		models, err := up.Models(ctx)
+		found = provider.Tested{Models: len(models)}
+		if err == nil && len(models) == 0 {
+			found.Note = "the service has no model list, so the key could not be checked without spending anything"
+		}
+		return err
+	})
 	return found, err
 }

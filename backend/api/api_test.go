@@ -104,6 +104,33 @@ func must[T any](v T, err error) func(t *testing.T) (*testing.T, T, error) {
 	return func(t *testing.T) (*testing.T, T, error) { return t, v, err }
 }
 
+func TestSignInsOverHTTP(t *testing.T) {
+	f := full()
+	_, c := serve(t, f)
+	ctx := t.Context()
+	v, err := c.StartLogin(ctx, api.NewLogin{
+		Provider: "kiro", Mode: "device", Name: "n", Fields: map[string]string{"region": "eu"}, Proxy: secret.New("http://u:p@h"), AcceptRisk: true,
+	})
+	if err != nil || v.UserCode == "" || v.Over() {
+		t.Fatal(v, err)
+	}
+	got := f.Started[0]
+	if got.Proxy.Reveal() != "http://u:p@h" || got.Fields["region"] != "eu" || !got.AcceptRisk || got.Mode != "device" {
+		t.Errorf("%+v", got)
+	}
+	same(must(f.Logins(ctx))(t))(c.Logins(ctx))
+	same(must(f.Login(ctx, v.ID, 0))(t))(c.Login(ctx, v.ID, 0))
+	if _, err = c.PasteLogin(ctx, v.ID, secret.New("code#state")); err != nil || f.Pasted[0].Reveal() != "code#state" {
+		t.Error(err, len(f.Pasted))
+	}
+	if err = c.CancelLogin(ctx, v.ID); err != nil || f.LoginList[0].State != "canceled" || !f.LoginList[0].Over() {
+		t.Error(err, f.LoginList)
+	}
+	if a, err := c.RenewAccount(ctx, f.AccountList[0].ID); err != nil || a.Expires.IsZero() {
+		t.Error(a, err)
+	}
+}
+
 func TestChangesArriveWhole(t *testing.T) {
 	f := apitest.New()
 	_, c := serve(t, f)
@@ -321,6 +348,13 @@ func TestBadRequestsNameTheField(t *testing.T) {
 		{"PATCH", "/api/accounts/x", `{}`, 404, `there is no account x`},
 		{"POST", "/api/accounts/x/clear", ``, 404, `there is no account x`},
 		{"DELETE", "/api/accounts/x", ``, 404, `"kind":"route_not_found"`},
+		{"POST", "/api/accounts/x/refresh", ``, 404, `there is no account x`},
+		{"POST", "/api/logins", `{}`, 400, `"param":"provider"`},
+		{"POST", "/api/logins", `{"provider":"openai","mode":"magic"}`, 400, `"param":"mode"`},
+		{"POST", "/api/logins", `{"provider":"openai","password":"x"}`, 400, `"param":"password"`},
+		{"GET", "/api/logins/x?seq=y", ``, 400, `"param":"seq"`},
+		{"GET", "/api/logins/x", ``, 404, `there is no sign-in x`},
+		{"POST", "/api/logins/x/paste", `{"code":"y"}`, 400, `"param":"code"`},
 		{"POST", "/api/keys", `{}`, 400, `"param":"name"`},
 		{"POST", "/api/keys", `{"name":"x","expires":"soon"}`, 400, `"param":"expires"`},
 		{"DELETE", "/api/keys/x", ``, 404, `there is no key x`},
@@ -355,7 +389,7 @@ func TestErrorsTravel(t *testing.T) {
 		{Kind: apierror.InvalidRequest, Msg: "no", Param: "p"}: 400,
 		{Kind: apierror.PolicyRefused, Msg: "no"}:              403,
 		{Kind: apierror.Shutdown, Msg: "bye"}:                  503,
-		{Kind: apierror.AuthExpired, Msg: "old"}:               500,
+		{Kind: apierror.AuthExpired, Msg: "old"}:               409,
 	} {
 		f.Err = fmt.Errorf("wrapped: %w", err)
 		_, got := c.Accounts(t.Context())
@@ -384,7 +418,8 @@ func TestEveryCallReportsFailure(t *testing.T) {
 	f.Err = apierror.New(apierror.Internal, "broken")
 	ctx := t.Context()
 	for name, err := range map[string]error{
-		"status": second(c.Status(ctx)), "accounts": second(c.Accounts(ctx)), "add": second(c.AddAccount(ctx, api.NewAccount{Provider: "x"})),
+		"logins": second(c.Logins(ctx)), "login": second(c.StartLogin(ctx, api.NewLogin{Provider: "x"})), "paste": second(c.PasteLogin(ctx, "x", secret.New("y"))),
+		"watch": second(c.Login(ctx, "x", 0)), "cancel": c.CancelLogin(ctx, "x"), "renew login": second(c.RenewAccount(ctx, "x")), "status": second(c.Status(ctx)), "accounts": second(c.Accounts(ctx)), "add": second(c.AddAccount(ctx, api.NewAccount{Provider: "x"})),
 		"change": second(c.ChangeAccount(ctx, "x", api.AccountChange{})), "clear": second(c.ClearAccount(ctx, "x")), "remove": c.RemoveAccount(ctx, "x"),
 		"keys": second(c.Keys(ctx)), "add key": second(c.AddKey(ctx, api.NewKey{Name: "x"})), "revoke": c.RevokeKey(ctx, "x"),
 		"providers": second(c.Providers(ctx)), "add provider": second(c.AddProvider(ctx, api.NewProvider{ID: "x", Kind: "x", BaseURL: "x"})),

@@ -123,6 +123,11 @@ var statuses = map[apierror.Kind]int{
 	apierror.RouteNotFound:      http.StatusNotFound,
 	apierror.ModelNotFound:      http.StatusNotFound,
 	apierror.BodyTooLarge:       http.StatusRequestEntityTooLarge,
+	apierror.AuthExpired:        http.StatusConflict, // of an account, which is not the caller's own standing
+	apierror.AccountBlocked:     http.StatusConflict,
+	apierror.Transport:          http.StatusBadGateway,
+	apierror.Upstream5xx:        http.StatusBadGateway,
+	apierror.RateLimited:        http.StatusBadGateway,
 	apierror.Timeout:            http.StatusGatewayTimeout,
 	apierror.Shutdown:           http.StatusServiceUnavailable,
 }
