@@ -258,6 +258,7 @@ var keptThought = map[string]string{"anthropic": `"signature"`, "responses": `"e
 var pictureBytes = regexp.MustCompile(`iVBORw0KGgo|/9j/|UklGR`) // base64 of PNG, JPEG and WebP: some programs write a picture anew
 
 func clientPicture(t *testing.T, p clientProgram, up upstream) {
+	up.thinking = up.plain // each service has pictures there
 	bay, run := startClient(t, p, up)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "heron.png")

@@ -409,10 +409,6 @@ func (r *renderer) end(dst []byte, p *livePart) []byte {
 		if p.begun {
 			dst = r.closeBlock(dst)
 		}
-		if sig := carriedSignature(&whole); sig != "" {
-			dst = r.emptyThinking(dst)
-			dst = r.closeBlock(r.signature(dst, sig))
-		}
 	case canon.PartServer:
 		if ownServer(&whole) {
 			dst = r.server(dst, whole.Server)

@@ -132,9 +132,9 @@ func TestRenderer(t *testing.T) {
 			start(1, canon.Part{Type: canon.PartReasoning, Redacted: true}), end(1, canon.Part{Type: canon.PartReasoning, Redacted: true, Opaque: &canon.Opaque{Family: "openai", Kind: "think", Data: "g"}}), finish}, []string{headLine,
 			`{"type":"content_block_start","index":0,"content_block":{"type":"redacted_thinking","data":"zz"}}`, `{"type":"content_block_stop","index":0}`,
 			`{"type":"content_block_start","index":1,"content_block":{"type":"thinking","thinking":"","signature":""}}`, `{"type":"content_block_delta","index":1,"delta":{"type":"signature_delta","signature":"pb1.openai.think.Zw"}}`, `{"type":"content_block_stop","index":1}`, deltaLine("end_turn"), stopLine}},
-		"a text's signature follows it": {[]canon.Event{begin, start(0, txt), delta(0, canon.DeltaText, "a"), end(0, canon.Part{Type: canon.PartText, Text: "a", Opaque: &canon.Opaque{Family: "gemini", Data: "t"}}), finish}, []string{headLine,
+		"a text's signature is left out: nothing may follow the text": {[]canon.Event{begin, start(0, txt), delta(0, canon.DeltaText, "a"), end(0, canon.Part{Type: canon.PartText, Text: "a", Opaque: &canon.Opaque{Family: "gemini", Data: "t"}}), finish}, []string{headLine,
 			`{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}`, `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}`, `{"type":"content_block_stop","index":0}`,
-			`{"type":"content_block_start","index":1,"content_block":{"type":"thinking","thinking":"","signature":""}}`, `{"type":"content_block_delta","index":1,"delta":{"type":"signature_delta","signature":"pb1.gemini.text.dA"}}`, `{"type":"content_block_stop","index":1}`, deltaLine("end_turn"), stopLine}},
+			deltaLine("end_turn"), stopLine}},
 		"a free-form call": {[]canon.Event{begin, start(0, canon.Part{Type: canon.PartToolCall, CallID: "a", Name: "p", Custom: true}), delta(0, canon.DeltaText, "x\n"), delta(0, canon.DeltaText, "\"y"), end(0, canon.Part{Type: canon.PartToolCall, Custom: true, Text: "x\n\"y"}), finish}, []string{headLine,
 			`{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"a","name":"p","input":{}}}`, `{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{\"input\":\"x\\n"}}`,
 			`{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"\\\"y"}}`, `{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"\"}"}}`, `{"type":"content_block_stop","index":0}`, deltaLine("tool_use"), stopLine}},
@@ -172,7 +172,7 @@ func TestWholeAnswerHasTheBlocksOfTheStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `x{"id":"msg_1","type":"message","role":"assistant","model":"asked","content":[{"type":"thinking","thinking":"look","signature":"pb1.gemini.call.Q3FYMQ"},{"type":"tool_use","id":"g_7","name":"Bash","input":{"a":1.0}},` +
-		`{"type":"thinking","thinking":"","signature":"pb1.gemini.call.eA"},{"type":"tool_use","id":"g_7_2","name":"ns__do","input":{"input":"in"}},{"type":"text","text":"t"},{"type":"thinking","thinking":"","signature":"pb1.gemini.text.dA"},` +
+		`{"type":"thinking","thinking":"","signature":"pb1.gemini.call.eA"},{"type":"tool_use","id":"g_7_2","name":"ns__do","input":{"input":"in"}},{"type":"text","text":"t"},` +
 		`{"type":"thinking","thinking":"s","signature":""},{"type":"redacted_thinking","data":"zz"},{"type":"text","text":"[image omitted: image/png, 0 bytes]"}],"stop_reason":"tool_use","stop_sequence":null,` +
 		`"usage":{"input_tokens":40,"cache_creation_input_tokens":0,"cache_read_input_tokens":60,"output_tokens":15}}`
 	if d := cmp.Diff(want, string(got)); d != "" {

@@ -192,24 +192,18 @@ func (b *blockWriter) reasoning(p *canon.Part) {
 	}
 }
 
-// carriedSignature returns the wrapped signature of a part that has no field for one here: a thinking block carries it.
+// carriedSignature returns the wrapped signature of a call, which has no field for one here: a thinking block before it
+// carries it. The signature of a text is left out. It comes after the text, Gemini checks it on calls only, and
+// claude-code 2.1.197 takes the last block of a turn for its result: a thinking block there leaves it with nothing.
 func carriedSignature(p *canon.Part) string {
-	if p.Opaque == nil || p.Opaque.Data == "" || p.Opaque.Family == wire.FamilyClaude {
+	if p.Type != canon.PartToolCall || p.Opaque == nil || p.Opaque.Data == "" || p.Opaque.Family == wire.FamilyClaude {
 		return ""
 	}
-	switch p.Type {
-	case canon.PartToolCall, canon.PartText, canon.PartRefusal:
-		o := *p.Opaque
-		if o.Kind == "" || o.Kind == wire.OpaqueThink {
-			o.Kind = wire.OpaqueText
-			if p.Type == canon.PartToolCall {
-				o.Kind = wire.OpaqueCall
-			}
-		}
-		return wire.Wrap(o)
-	default:
-		return ""
+	o := *p.Opaque
+	if o.Kind == "" || o.Kind == wire.OpaqueThink {
+		o.Kind = wire.OpaqueCall
 	}
+	return wire.Wrap(o)
 }
 
 func ownOpaque(o *canon.Opaque) bool {
