@@ -2,6 +2,8 @@ package simulator
 
 import (
 	"bytes"
+	"compress/gzip"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -30,6 +32,9 @@ func (x *exchange) deliver(t *turn, p *plan) {
 	switch {
 	case p.d.cutBefore:
 		panic(http.ErrAbortHandler)
+	case p.d.redirect != nil:
+		x.redirect(p.d.redirect)
+		return
 	case p.d.raw != nil:
 		x.w.Header().Set("Content-Type", p.d.raw.mime)
 		x.w.WriteHeader(p.d.raw.status)
@@ -64,6 +69,9 @@ func (x *exchange) whole(t *turn, p *plan) {
 		return
 	}
 	x.w.Header().Set("Content-Type", "application/json")
+	if p.d.gzip {
+		defer x.pack()()
+	}
 	x.w.WriteHeader(http.StatusOK)
 	half := len(body) / 2
 	switch {
@@ -107,6 +115,9 @@ func (x *exchange) stream(t *turn, p *plan) {
 	h := x.w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Cache-Control", "no-cache")
+	if p.d.gzip {
+		defer x.pack()()
+	}
 	x.w.WriteHeader(http.StatusOK)
 	x.write(nil)
 	for i, f := range frames {
@@ -196,6 +207,9 @@ func (d *delivery) encode(f frame, i int) []byte {
 		sep = ":"
 	}
 	var b bytes.Buffer
+	if d.noise != "" && i%4 == 0 {
+		b.WriteString(": " + d.noise + end + end)
+	}
 	if d.comments {
 		b.WriteString(": keep-alive" + end + end)
 		if i%2 == 1 {
@@ -214,8 +228,33 @@ func (d *delivery) encode(f frame, i int) []byte {
 // write sends bytes at once. Errors are not looked at: the context tells when
 // the client left.
 func (x *exchange) write(data []byte) {
-	_, _ = x.w.Write(data)
+	if x.zip != nil {
+		_, _ = x.zip.Write(data)
+		_ = x.zip.Flush()
+	} else {
+		_, _ = x.w.Write(data)
+	}
 	_ = http.NewResponseController(x.w).Flush()
+}
+
+// pack compresses what is written from now on, whether or not the client said
+// that it can read it; the function it returns writes the end.
+func (x *exchange) pack() (end func()) {
+	x.w.Header().Set("Content-Encoding", "gzip")
+	x.zip = gzip.NewWriter(x.w)
+	return func() { _ = x.zip.Close() }
+}
+
+// redirect sends the client away. Without a place of its own it names this
+// listener by another host name, under which no key is asked for.
+func (x *exchange) redirect(to *redirect) {
+	place := to.to
+	if place == "" {
+		_, port, _ := net.SplitHostPort(x.r.Host)
+		place = "http://localhost:" + port + "/" + Elsewhere + x.r.URL.Path
+	}
+	x.w.Header().Set("Location", place)
+	x.w.WriteHeader(to.status)
 }
 
 // byByte sends every byte in a packet of its own.

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"compress/gzip"
 	"io"
 	"mime"
 	"net/http"
@@ -22,6 +23,7 @@ type exchange struct {
 	body  []byte
 	key   string
 	queue string // where scripted scenarios come from
+	zip   *gzip.Writer
 }
 
 // endpoint wraps a handler: the body is read whole (the client's leaving can
@@ -123,7 +125,7 @@ func (x *exchange) blocked(t *turn) bool {
 		return false
 	}
 	p := decide(sc, t)
-	if p.fail == nil && p.d.raw == nil && !p.d.cutBefore {
+	if p.fail == nil && p.d.raw == nil && !p.d.cutBefore && p.d.redirect == nil {
 		return false
 	}
 	x.s.update(func() { x.rec.Scenario = sc })

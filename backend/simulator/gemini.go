@@ -118,7 +118,8 @@ func (d *gemini) find(name string) (geminiModel, bool) {
 func (d *gemini) authorized(x *exchange) bool {
 	switch key := x.r.Header.Get("X-Goog-Api-Key"); {
 	case x.r.Header.Get("Authorization") != "":
-		x.refuse(&failure{kind: failInvalid, code: "UNAUTHENTICATED", status: 401, message: "Request had invalid authentication credentials. Expected OAuth 2 " +
+		x.refuse(&failure{kind: failInvalid, code: "UNAUTHENTICATED", status: 401, message: "" +
+			"Request had invalid authentication credentials. Expected OAuth 2 " +
 			"access token, login cookie or other valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project."})
 	case key == "" && !x.r.URL.Query().Has("key"):
 		x.refuse(&failure{kind: failForbidden, message: "Method doesn't allow unregistered callers (callers without established identity). " +
@@ -364,17 +365,20 @@ var geminiErrors = map[string]struct {
 	failInvalid:      {400, "INVALID_ARGUMENT", "Request contains an invalid argument."},
 	failSignature:    {400, "INVALID_ARGUMENT", "Corrupted thought signature."},
 	failUnauthorized: {400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."},
-	failBilling:      {429, "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted. Please go to AI Studio at https://ai.studio/projects to manage your project and billing."},
-	failQuota:        {429, "RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan and billing details. For more information on this error, head to: https://ai.google.dev/gemini-api/docs/rate-limits."},
-	failForbidden:    {403, "PERMISSION_DENIED", "Your project has been denied access. Please contact support."},
-	failNotFound:     {404, "NOT_FOUND", ""},
-	failTooLong:      {400, "INVALID_ARGUMENT", ""},
-	failTooLarge:     {400, "INVALID_ARGUMENT", "Request payload size exceeds the limit: 20971520 bytes."},
-	failRate:         {429, "RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan and billing details."},
-	failServer:       {500, "INTERNAL", "An internal error has occurred. Please retry or report in https://developers.generativeai.google/guide/troubleshooting"},
-	failTimeout:      {504, "DEADLINE_EXCEEDED", "Deadline expired before operation could complete."},
-	failOverload:     {503, "UNAVAILABLE", "The model is overloaded. Please try again later."},
-	failLocation:     {400, "FAILED_PRECONDITION", "User location is not supported for the API use."},
+	failBilling: {429, "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted. " +
+		"Please go to AI Studio at https://ai.studio/projects to manage your project and billing."},
+	failQuota: {429, "RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan and billing details. " +
+		"For more information on this error, head to: https://ai.google.dev/gemini-api/docs/rate-limits."},
+	failForbidden: {403, "PERMISSION_DENIED", "Your project has been denied access. Please contact support."},
+	failNotFound:  {404, "NOT_FOUND", ""},
+	failTooLong:   {400, "INVALID_ARGUMENT", ""},
+	failTooLarge:  {400, "INVALID_ARGUMENT", "Request payload size exceeds the limit: 20971520 bytes."},
+	failRate:      {429, "RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan and billing details."},
+	failServer: {500, "INTERNAL", "An internal error has occurred. " +
+		"Please retry or report in https://developers.generativeai.google/guide/troubleshooting"},
+	failTimeout:  {504, "DEADLINE_EXCEEDED", "Deadline expired before operation could complete."},
+	failOverload: {503, "UNAVAILABLE", "The model is overloaded. Please try again later."},
+	failLocation: {400, "FAILED_PRECONDITION", "User location is not supported for the API use."},
 }
 
 func (d *gemini) refuse(f *failure) (int, http.Header, any) {

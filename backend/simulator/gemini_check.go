@@ -168,7 +168,8 @@ func (c *geminiCheck) generation(g map[string]any) {
 func (c *geminiCheck) format(g map[string]any) {
 	mime, _ := g["responseMimeType"].(string)
 	if mime != "" && mime != "text/plain" && mime != "application/json" && mime != "text/x.enum" {
-		c.star("generation_config.response_mime_type: allowed mimetypes are `text/plain`, `application/json`, `application/xml`, `application/yaml` and `text/x.enum`.")
+		c.star("generation_config.response_mime_type: allowed mimetypes are `text/plain`, `application/json`, " +
+			"`application/xml`, `application/yaml` and `text/x.enum`.")
 	}
 	schema := object(g["responseSchema"])
 	if schema != nil {
@@ -292,10 +293,12 @@ func (c *geminiCheck) order(turns []geminiTurn) {
 // pair checks that a result stands in the place of its call.
 func (c *geminiCheck) pair(call, response map[string]any, at string) {
 	if call["name"] != response["name"] {
-		c.fail("Please ensure that the function responses in %s come in the order of the function calls: expected `%v`, got `%v`.", at, call["name"], response["name"])
+		c.fail("Please ensure that the function responses in %s come in the order of the function calls: expected `%v`, got `%v`.",
+			at, call["name"], response["name"])
 	}
 	if call["id"] != nil && response["id"] != nil && call["id"] != response["id"] {
-		c.fail("Please ensure that the function responses in %s have the ids of their function calls: expected `%v`, got `%v`.", at, call["id"], response["id"])
+		c.fail("Please ensure that the function responses in %s have the ids of their function calls: expected `%v`, got `%v`.",
+			at, call["id"], response["id"])
 	}
 }
 
@@ -392,7 +395,8 @@ func (c *geminiCheck) note(user bool, said string, results []result) {
 }
 
 // partKinds are the members of a part of which exactly one is there.
-var partKinds = []string{"text", "inlineData", "fileData", "functionCall", "functionResponse", "executableCode", "codeExecutionResult", "toolCall", "toolResponse"}
+var partKinds = []string{"text", "inlineData", "fileData", "functionCall", "functionResponse", "executableCode",
+	"codeExecutionResult", "toolCall", "toolResponse"}
 
 func (c *geminiCheck) oneOf(p map[string]any, at string) {
 	found := ""
@@ -459,6 +463,9 @@ func (c *geminiCheck) response(m map[string]any, at string) result {
 	return r
 }
 
+// geminiHosts are where the service reads files from by itself.
+var geminiHosts = []string{"generativelanguage.googleapis.com/v1beta/files/", "www.youtube.com/", "youtu.be/"}
+
 // media reads an image, a document or a clip; one behind a result belongs to
 // it.
 func (c *geminiCheck) media(p map[string]any, at string, results []result) {
@@ -467,7 +474,7 @@ func (c *geminiCheck) media(p map[string]any, at string, results []result) {
 		m.name, _ = f["fileUri"].(string)
 		m.mime, _ = f["mimeType"].(string)
 		host := strings.TrimPrefix(m.name, "https://")
-		if !slices.ContainsFunc([]string{"generativelanguage.googleapis.com/v1beta/files/", "www.youtube.com/", "youtu.be/"}, func(s string) bool { return strings.HasPrefix(host, s) }) {
+		if !slices.ContainsFunc(geminiHosts, func(s string) bool { return strings.HasPrefix(host, s) }) {
 			c.fail("Invalid or unsupported file uri: %s", m.name)
 		}
 	} else {

@@ -182,11 +182,13 @@ func (m ollamaModel) digest() string {
 }
 
 func (m ollamaModel) details() ordered {
-	return obj("parent_model", "", "format", "gguf", "family", m.family, "families", []string{m.family}, "parameter_size", m.size, "quantization_level", "Q4_K_M")
+	return obj("parent_model", "", "format", "gguf", "family", m.family, "families", []string{m.family}, "parameter_size", m.size,
+		"quantization_level", "Q4_K_M")
 }
 
 func (m ollamaModel) entry() ordered {
-	return obj("name", m.name, "model", m.name, "modified_at", "2026-01-01T00:00:00.000000001Z", "size", 5_225_388_164, "digest", m.digest(), "details", m.details())
+	return obj("name", m.name, "model", m.name, "modified_at", "2026-01-01T00:00:00.000000001Z", "size", 5_225_388_164,
+		"digest", m.digest(), "details", m.details())
 }
 
 func (d *ollama) tags(x *exchange) {

@@ -28,7 +28,7 @@ var (
 )
 
 func newOpenAI(s *Server, strict bool) http.Handler {
-	return (&openAI{s: s, name: OpenAI, strict: strict, models: slices.Concat(openAIModels, s.opts.Models)}).handler()
+	return (&openAI{s: s, name: OpenAI, strict: strict, models: slices.Concat(openAIModels, imageModels, s.opts.Models)}).handler()
 }
 
 func newCompatible(s *Server) http.Handler {
@@ -37,10 +37,29 @@ func newCompatible(s *Server) http.Handler {
 
 func (d *openAI) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/chat/completions", d.s.endpoint(d, d.name, d.chat))
-	mux.HandleFunc("POST /v1/embeddings", d.s.endpoint(d, d.name+"/embeddings", d.embed))
-	mux.HandleFunc("GET /v1/models", d.s.endpoint(d, d.name+"/models", d.list))
-	mux.HandleFunc("GET /v1/models/{id...}", d.s.endpoint(d, d.name+"/models", d.list))
+	root := d.quirks.root
+	if root == "" {
+		root = "/v1"
+	}
+	at := func(pattern, queue string, serve func(*exchange)) {
+		mux.HandleFunc(pattern, d.s.endpoint(d, d.name+queue, serve))
+	}
+	at("POST "+root+"/chat/completions", "", d.chat)
+	at("POST "+root+"/embeddings", "/embeddings", d.embed)
+	if d.strict {
+		at("POST "+root+"/images/generations", "/images", d.imagine)
+		at("POST "+root+"/images/edits", "/images", d.retouch)
+	}
+	if !d.quirks.noList {
+		at("GET "+root+"/models", "/models", d.list)
+		at("GET "+root+"/models/{id...}", "/models", d.list)
+	}
+	switch d.name {
+	case OpenRouter:
+		at("GET "+root+"/key", "/key", d.routerKey)
+	case LMStudio:
+		at("GET /api/v0/models", "/models", d.studioModels)
+	}
 	mux.HandleFunc("/", d.s.endpoint(d, d.name+"/unknown", func(x *exchange) {
 		x.refuse(&failure{kind: failNotFound, code: "unknown_url",
 			message: "Invalid URL (" + x.r.Method + " " + x.r.URL.Path + ")"})
@@ -105,10 +124,13 @@ func (d *openAI) knows(model string) bool {
 var reasoningModel = regexp.MustCompile(`^(o\d|gpt-[56])`)
 
 func (d *openAI) list(x *exchange) {
-	if !d.authorized(x) || x.blocked(&turn{}) {
+	if (d.name != OpenRouter && !d.authorized(x)) || x.blocked(&turn{}) { // OpenRouter's list is public
 		return
 	}
 	one := func(id string) ordered {
+		if d.quirks.entry != nil {
+			return d.quirks.entry(id)
+		}
 		return obj("id", id, "object", "model", "created", 1767225600, "owned_by", "simulator")
 	}
 	d.head(x.w.Header(), &plan{})
@@ -145,9 +167,16 @@ func (d *openAI) chat(x *exchange) {
 	x.answer(t, func(p *plan) {
 		p.reply.id = x.serial("chatcmpl-sim")
 		for i := range p.reply.parts {
-			if p.reply.parts[i].kind == callPart {
-				p.reply.parts[i].id = x.serial("call_")
+			switch q := &p.reply.parts[i]; {
+			case q.kind == callPart:
+				q.id = x.serial("call_")
+			case q.kind == reasoningPart && d.quirks.detail:
+				q.seal = mint(q.text, t.model, d.s.next())
 			}
+		}
+		p.reply.thinkTags = p.reply.thinkTags || (d.quirks.thinks == "tags" && !t.split)
+		if d.quirks.noise != "" {
+			p.d.noise = d.quirks.noise
 		}
 	})
 }
@@ -198,6 +227,10 @@ func (d *openAI) refuse(f *failure) (int, http.Header, any) {
 	if f.status != 0 {
 		status = f.status
 	}
+	if d.quirks.refuse != nil {
+		status, body := d.quirks.refuse(f, openAIError{status, kind, code, message})
+		return status, head, body
+	}
 	return status, head, obj("error", obj("message", message, "type", kind, "param", param, "code", orNull(code)))
 }
 
@@ -209,10 +242,7 @@ func orNull(s string) any {
 }
 
 // openAIErrors are status, type, code and usual text of each kind of failure.
-var openAIErrors = map[string]struct {
-	status              int
-	kind, code, message string
-}{
+var openAIErrors = map[string]openAIError{
 	failInvalid:      {400, "invalid_request_error", "", "The request is invalid."},
 	failUnauthorized: {401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided. You can find your API key at https://platform.openai.com/account/api-keys."},
 	failForbidden:    {403, "request_forbidden", "unsupported_country_region_territory", "Country, region, or territory not supported"},
@@ -230,8 +260,17 @@ var openAIErrors = map[string]struct {
 	failTimeout:   {504, "server_error", "", "The server took too long to answer."},
 }
 
+// openAIError is how OpenAI tells of a failure.
+type openAIError struct {
+	status              int
+	kind, code, message string
+}
+
 // errorFrames is an error chunk; the stream ends after it without [DONE].
-func (d *openAI) errorFrames(f *failure, _ *turn, _ *reply, _ int) []frame {
+func (d *openAI) errorFrames(f *failure, _ *turn, r *reply, _ int) []frame {
+	if d.quirks.broken != nil {
+		return []frame{jsonFrame("", d.quirks.broken(f, r))}
+	}
 	_, _, body := d.refuse(f)
 	return []frame{jsonFrame("", body)}
 }

@@ -10,6 +10,9 @@ import (
 
 // finish translates the end of an answer.
 func (d *openAI) finish(t *turn, r *reply) string {
+	if word := d.quirks.ends[r.finish]; word != "" {
+		return word
+	}
 	switch r.finish {
 	case finLength:
 		return "length"
@@ -39,6 +42,7 @@ type spoken struct {
 	reasoning, content, refusal []string
 	calls                       []part
 	said                        bool
+	seal                        string // signature of the thought
 }
 
 func (d *openAI) gather(r *reply, t *turn) spoken {
@@ -50,6 +54,7 @@ func (d *openAI) gather(r *reply, t *turn) spoken {
 			if r.thinkTags {
 				s.content = append(s.content, "<th", "ink>", p.text, "</thi", "nk>")
 			} else if !t.hidden {
+				s.seal = p.seal
 				s.reasoning = append(s.reasoning, p.cut()...)
 			}
 		case textPart:
@@ -89,7 +94,7 @@ func (p part) arguments() string {
 
 // thoughts names the field that shows the reasoning.
 func (d *openAI) thoughts() string {
-	if d.local {
+	if d.local || d.quirks.thinks == "reasoning" {
 		return "reasoning"
 	}
 	return "reasoning_content"
@@ -108,13 +113,16 @@ func (d *openAI) body(t *turn, r *reply) any {
 	message := obj("role", "assistant", "content", content, "refusal", refusal)
 	if len(s.reasoning) > 0 {
 		message = message.with(d.thoughts(), all(s.reasoning))
+		if d.quirks.detail || d.quirks.thinks == "tags" {
+			message = message.with("reasoning_details", details(all(s.reasoning), s.seal))
+		}
 	}
 	if len(s.calls) > 0 && t.oldCalls {
 		message = message.with("function_call", obj("name", s.calls[0].name, "arguments", s.calls[0].arguments()))
 	} else if len(s.calls) > 0 {
 		calls := []ordered{}
 		for _, p := range s.calls {
-			calls = append(calls, callObject(p, p.arguments()))
+			calls = append(calls, oddCall(r, callObject(p, p.arguments())))
 		}
 		message = message.with("tool_calls", calls)
 	}
@@ -123,9 +131,18 @@ func (d *openAI) body(t *turn, r *reply) any {
 	for i := range r.n {
 		choices = append(choices, obj("index", i, "message", message, "logprobs", d.logprobs(r, all(s.content)), "finish_reason", d.finish(t, r)))
 	}
+	if r.odd == oddNoChoices {
+		choices = []ordered{}
+	}
 	out := obj("id", r.id, "object", "chat.completion", "created", r.created.Unix(), "model", r.model, "choices", choices)
 	if !r.noUsage {
 		out = out.with("usage", d.usage(r))
+	}
+	if d.name == MiniMax {
+		out = out.with("base_resp", obj("status_code", 0, "status_msg", ""))
+	}
+	if r.odd == oddNoEnvelope {
+		return obj("choices", choices)
 	}
 	return out.with("service_tier", "default").with("system_fingerprint", "fp_simulator")
 }
@@ -157,6 +174,7 @@ func (d *openAI) frames(t *turn, r *reply) []frame {
 	if len(s.calls) > 0 && !s.said {
 		opening = obj("role", "assistant", "content", nil)
 	}
+	w.opening()
 	for i := range r.n {
 		w.add(i, opening, nil, nil, false)
 	}
@@ -164,8 +182,16 @@ func (d *openAI) frames(t *turn, r *reply) []frame {
 		name   string
 		pieces []string
 	}{{d.thoughts(), s.reasoning}, {"content", s.content}, {"refusal", s.refusal}} {
-		for _, piece := range field.pieces {
+		for k, piece := range field.pieces {
 			for i := range r.n {
+				if field.name == d.thoughts() && (d.quirks.detail || d.quirks.thinks == "tags") {
+					seal := "" // it comes with the last piece
+					if k == len(field.pieces)-1 {
+						seal = s.seal
+					}
+					w.add(i, obj(field.name, piece, "reasoning_details", details(piece, seal)), nil, nil, true)
+					continue
+				}
 				var lp any
 				if field.name == "content" {
 					lp = d.logprobs(r, piece)
@@ -196,6 +222,9 @@ type chunks struct {
 }
 
 func (w *chunks) chunk(choices []ordered, usage any) ordered {
+	if w.r.odd == oddNoEnvelope {
+		return obj("choices", choices)
+	}
 	c := obj("id", w.r.id, "object", "chat.completion.chunk", "created", w.r.created.Unix(), "model", w.r.model,
 		"service_tier", "default", "system_fingerprint", "fp_simulator", "choices", choices)
 	if (w.t.usage || w.r.usageEvery) && !w.r.noUsage {
@@ -232,6 +261,10 @@ func (w *chunks) calls(choice int, list []part) {
 		for _, piece := range cutArgs(list[0].arguments()) {
 			w.add(choice, obj("function_call", obj("arguments", piece)), nil, nil, true)
 		}
+		return
+	}
+	if w.r.odd != "" || (w.d.quirks.whole && !w.t.flow) {
+		w.oddCalls(choice, list)
 		return
 	}
 	pieces := make([][]string, len(list))

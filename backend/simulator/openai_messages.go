@@ -19,7 +19,7 @@ func (d *openAI) read(o map[string]any) (*turn, *failure) {
 	}
 	t := &turn{stream: o["stream"] == true, logprobs: o["logprobs"] == true, n: int(number(o["n"], 1))}
 	t.model, _ = o["model"].(string)
-	if !d.knows(t.model) || strings.HasPrefix(t.model, "text-embedding") {
+	if !d.knows(t.model) || strings.HasPrefix(t.model, "text-embedding") || strings.HasPrefix(t.model, "gpt-image") {
 		return nil, &failure{kind: failNotFound, model: t.model}
 	}
 	if d.strict {
@@ -29,6 +29,7 @@ func (d *openAI) read(o map[string]any) (*turn, *failure) {
 		t.usage = so["include_usage"] == true
 	}
 	t.stops = texts(o["stop"])
+	t.split, t.flow = o["reasoning_split"] == true, o["tool_stream"] == true
 	effort, _ := o["reasoning_effort"].(string)
 	if d.local && effort != "" {
 		c.oneOf("reasoning_effort", effort, "high", "medium", "low", "none")

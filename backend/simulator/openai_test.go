@@ -407,7 +407,7 @@ func TestModelLists(t *testing.T) {
 	}
 	defer s.Close()
 	v := call{path: "/v1/models", method: "GET"}.do(t, s).json(t)
-	if v["object"] != "list" || at(v, "data", 0, "id") != "gpt-5.5" || at(v, "data", 0, "created") != 1767225600.0 || at(v, "data", len(openAIModels), "id") != "mine/x:free" {
+	if v["object"] != "list" || at(v, "data", 0, "id") != "gpt-5.5" || at(v, "data", 0, "created") != 1767225600.0 || at(v, "data", len(openAIModels)+len(imageModels), "id") != "mine/x:free" {
 		t.Errorf("%v", v)
 	}
 	if a := (call{path: "/v1/models/mine%2Fx:free", method: "GET"}).do(t, s); a.status != 200 {

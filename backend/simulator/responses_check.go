@@ -66,7 +66,8 @@ func (c *openAICheck) known(o map[string]any, fields map[string]rule) {
 	for _, name := range sortedKeys(o) {
 		if to, moved := movedFields[name]; moved {
 			c.fail(name, "unsupported_parameter", "Unsupported parameter: '%s'. In the Responses API, this parameter has moved to '%s'. "+
-				"Try again with the new parameter. See the API documentation for more information: https://platform.openai.com/docs/api-reference/responses/create.", name, to)
+				"Try again with the new parameter. See the API documentation for more information: "+
+				"https://platform.openai.com/docs/api-reference/responses/create.", name, to)
 		}
 		r, ok := fields[name]
 		if !ok {
@@ -154,7 +155,8 @@ func (c *openAICheck) responsesRelations(o map[string]any) {
 	options, _ := o["stream_options"].(map[string]any)
 	c.only(options, "stream_options", "include_obfuscation")
 	if o["previous_response_id"] != nil && o["conversation"] != nil {
-		c.fail("previous_response_id", "mutually_exclusive_parameters", "Mutually exclusive parameters: 'previous_response_id' and 'conversation'. Ensure you are only providing one.")
+		c.fail("previous_response_id", "mutually_exclusive_parameters",
+			"Mutually exclusive parameters: 'previous_response_id' and 'conversation'. Ensure you are only providing one.")
 	}
 	if id, ok := o["conversation"].(string); ok {
 		c.fail("conversation", "conversation_not_found", "Conversation with id '%s' not found.", id)
@@ -292,7 +294,8 @@ func (c *openAICheck) responsesFormat(t *turn, o map[string]any) {
 		c.only(f, "text.format", "type name schema strict description")
 		schema := c.object(f, "text.format", "schema")
 		if firstType(schema) != "object" {
-			c.fail("text.format.schema", "invalid_json_schema", "Invalid schema for response_format '%s': schema must be a JSON Schema of 'type: \"object\"'.", name)
+			c.fail("text.format.schema", "invalid_json_schema",
+				"Invalid schema for response_format '%s': schema must be a JSON Schema of 'type: \"object\"'.", name)
 		}
 		if f["strict"] == true {
 			if why := notStrict(schema, nil); why != "" {

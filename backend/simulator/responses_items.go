@@ -210,7 +210,8 @@ func (st *inputState) answered(m map[string]any) bool {
 
 func (st *inputState) notFound(id string) {
 	if st.f == nil {
-		st.f = &failure{kind: failNotFound, param: "input", code: "none", message: "Item with id '" + id + "' not found. Items are not persisted when `store` is set to false. " +
+		st.f = &failure{kind: failNotFound, param: "input", code: "none", message: "Item with id '" + id + "' not found. " +
+			"Items are not persisted when `store` is set to false. " +
 			"Try again with `store` set to true, or remove this item from your input."}
 	}
 }
@@ -332,7 +333,8 @@ func (st *inputState) image(p map[string]any, at string) {
 	}
 	m, ok := sniffImage(data)
 	if !ok {
-		st.fail(at+".image_url", "invalid_value", "The image data you provided does not represent a valid image. Please check your input and try again with one of the "+
+		st.fail(at+".image_url", "invalid_value", "The image data you provided does not represent a valid image. "+
+			"Please check your input and try again with one of the "+
 			"supported image formats: ['image/jpeg', 'image/png', 'image/gif', 'image/webp'].")
 		return
 	}
@@ -415,7 +417,8 @@ func (st *inputState) call(m map[string]any, at, kind string) {
 	id := st.text(m, at, "call_id")
 	st.longest(at+".call_id", id, 64)
 	if id == "" {
-		st.fail(at+".call_id", "empty_string", "Invalid '%s.call_id': empty string. Expected a string with minimum length 1, but got an empty string instead.", at)
+		st.fail(at+".call_id", "empty_string",
+			"Invalid '%s.call_id': empty string. Expected a string with minimum length 1, but got an empty string instead.", at)
 	}
 	name := st.text(m, at, "name")
 	st.name(at+".name", name)

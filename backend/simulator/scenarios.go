@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -156,7 +157,7 @@ var shapes = []scenarioInfo{
 	{"no_space", "No space after the colon in the event stream.", "", func(p *plan, _ *turn, _ arguments) { p.d.noSpace = true }},
 	{"comments", "Comments and blank lines between the events.", "", func(p *plan, _ *turn, _ arguments) { p.d.comments = true }},
 	{"missing_done", "The stream ends without its last event.", "", func(p *plan, _ *turn, _ arguments) { p.d.noEnd = true }},
-	{"empty_output", "The final object of a stream has an empty output (Responses, as ChatGPT's Codex backend does).", "", func(p *plan, _ *turn, _ arguments) {
+	{"empty_output", "The final object of a stream has an empty output (Responses, as ChatGPT's Codex does).", "", func(p *plan, _ *turn, _ arguments) {
 		p.reply.bareEnd = true
 	}},
 	{"text_plain", "The event stream is called text/plain.", "", func(p *plan, _ *turn, _ arguments) { p.d.plainType = true }},
@@ -173,6 +174,14 @@ var shapes = []scenarioInfo{
 		p.reply.n = a.number("n", max(t.n, 2))
 	}},
 	{"logprobs", "Log probabilities for every token (chat).", "", func(p *plan, _ *turn, _ arguments) { p.reply.logprobs = true }},
+	{"empty_choices", "choices is empty: of the whole answer, or of a first chunk (chat).", "", odd(oddNoChoices)},
+	{"null_delta", "A chunk whose delta is null (chat).", "", odd(oddNullDelta)},
+	{"no_envelope", "Neither id nor object, created and model (chat).", "", odd(oddNoEnvelope)},
+	{"object_args", "The arguments of calls are an object, not a text (chat); goes with tool_call.", "", odd(oddObjectArgs)},
+	{"no_index", "Fragments of calls without an index (chat); goes with tool_call.", "", odd(oddNoIndex)},
+	{"no_call_id", "Calls without an id (chat); goes with tool_call.", "", odd(oddNoID)},
+	{"same_index", "Two calls under one index (chat); goes with parallel_tools.", "", odd(oddSameIndex)},
+	{"gzip", "The answer is compressed, asked for or not.", "", func(p *plan, _ *turn, _ arguments) { p.d.gzip = true }},
 	{"unified", "Success with the headers of a subscription's windows (Anthropic).", "", func(p *plan, _ *turn, _ arguments) {
 		p.reply.unified = "allowed"
 	}},
@@ -235,7 +244,7 @@ var troubles = []scenarioInfo{
 	{"error_chunk", "An error in the middle of the stream.", "after=2", func(p *plan, _ *turn, a arguments) {
 		p.d.errorAt, p.d.errorWith = a.number("after", 2), &failure{kind: failServer}
 	}},
-	{"error_event", "A bare error event in the middle of the stream (Responses; elsewhere as error_chunk).", "after=2", func(p *plan, _ *turn, a arguments) {
+	{"error_event", "A bare error event in the middle of the stream (Responses).", "after=2", func(p *plan, _ *turn, a arguments) {
 		p.d.errorAt, p.d.errorWith = a.number("after", 2), &failure{kind: failServer, bare: true}
 	}},
 	{"cut", "The connection breaks in the middle of the answer.", "after=2", func(p *plan, _ *turn, a arguments) {
@@ -258,6 +267,19 @@ var troubles = []scenarioInfo{
 		}
 		p.d.raw = &rawAnswer{200, mime, ""}
 	}},
+	{"error_200", "200 with an error: an error object, a code, or a type.", "form=code,status=429", func(p *plan, t *turn, a arguments) {
+		body := map[string]string{
+			"error": `{"error":{"code":%d,"message":"the upstream failed"}}`, "code": `{"code":%d,"message":"the upstream failed"}`,
+			"type": `{"type":"error","status":%d,"message":"the upstream failed"}`,
+		}[a.text("form", "error")]
+		p.d.raw = &rawAnswer{200, "application/json", fmt.Sprintf(body, a.number("status", 503))}
+		if t.stream {
+			p.d.raw = &rawAnswer{200, eventStream, "data: " + p.d.raw.body + "\n\n"}
+		}
+	}},
+	{"redirect", "Sends the client to another host, which must not see the key.", "status=301", func(p *plan, _ *turn, a arguments) {
+		p.d.redirect = &redirect{a.number("status", 307), a.text("to", "")}
+	}},
 	{"base_resp", "An error in a 200 body, as MiniMax writes it.", "code=1008", func(p *plan, _ *turn, a arguments) {
 		p.d.raw = &rawAnswer{200, "application/json",
 			`{"base_resp":{"status_code":` + strconv.Itoa(a.number("code", 1008)) + `,"status_msg":"insufficient balance"}}`}
@@ -266,6 +288,10 @@ var troubles = []scenarioInfo{
 
 const htmlPage = "<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>" +
 	"<body><center><h1>502 Bad Gateway</h1></center><hr><center>nginx</center></body></html>\n"
+
+func odd(form string) func(*plan, *turn, arguments) {
+	return func(p *plan, _ *turn, _ arguments) { p.reply.odd = form }
+}
 
 func fail(kind string) func(*plan, *turn, arguments) {
 	return func(p *plan, _ *turn, a arguments) {

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	openaioption "github.com/openai/openai-go/v3/option"
 	sdkresponses "github.com/openai/openai-go/v3/responses"
 	sdkshared "github.com/openai/openai-go/v3/shared"
+	"google.golang.org/genai"
 )
 
 // The vendors' own libraries judge the doubles: what they cannot read is not
@@ -45,7 +47,7 @@ func TestOpenAILibraryReadsTheDouble(t *testing.T) {
 	if e, ok := errors.AsType[*sdkopenai.Error](err); !ok || e.Code != "model_not_found" || e.StatusCode != 404 {
 		t.Errorf("%v", err)
 	}
-	if list, err := client.Models.List(t.Context()); err != nil || len(list.Data) != len(openAIModels) {
+	if list, err := client.Models.List(t.Context()); err != nil || len(list.Data) != len(openAIModels)+len(imageModels) {
 		t.Errorf("%v %v", list, err)
 	}
 	v, err := client.Embeddings.New(t.Context(), sdkopenai.EmbeddingNewParams{Model: "text-embedding-3-small",
@@ -175,5 +177,84 @@ func TestResponsesLibraryReadsTheDouble(t *testing.T) {
 	c, err := client.Responses.Compact(t.Context(), sdkresponses.ResponseCompactParams{Model: "gpt-5.5", Input: sdkresponses.ResponseCompactParamsInputUnion{OfString: sdkopenai.String("hi")}})
 	if err != nil || len(c.Output) != 2 {
 		t.Errorf("%v %v", c, err)
+	}
+}
+
+func TestGoogleLibraryReadsTheDouble(t *testing.T) {
+	s := start(t)
+	client, err := genai.NewClient(t.Context(), &genai.ClientConfig{APIKey: "sk-sim-sdk", Backend: genai.BackendGeminiAPI, HTTPOptions: genai.HTTPOptions{BaseURL: s.BaseURL(Gemini)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &genai.GenerateContentConfig{ThinkingConfig: &genai.ThinkingConfig{IncludeThoughts: true}, SystemInstruction: genai.NewContentFromText("Help.", genai.RoleUser),
+		Tools: []*genai.Tool{{FunctionDeclarations: []*genai.FunctionDeclaration{{Name: "Bash", Parameters: &genai.Schema{Type: genai.TypeObject,
+			Properties: map[string]*genai.Schema{"command": {Type: genai.TypeString}}, Required: []string{"command"}}}}}}}
+	history := []*genai.Content{genai.NewContentFromText("list the files with [[parallel_tools:count=2]]", genai.RoleUser)}
+	model := &genai.Content{Role: genai.RoleModel}
+	for r, err := range client.Models.GenerateContentStream(t.Context(), gem3, history, config) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range r.Candidates[0].Content.Parts {
+			if p.Text != "" || p.FunctionCall != nil { // the last piece is empty
+				model.Parts = append(model.Parts, p)
+			}
+		}
+	}
+	results := &genai.Content{Role: genai.RoleUser}
+	for _, p := range model.Parts {
+		if c := p.FunctionCall; c != nil {
+			results.Parts = append(results.Parts, &genai.Part{FunctionResponse: &genai.FunctionResponse{ID: c.ID, Name: c.Name, Response: map[string]any{"output": "marker-7.txt"}}})
+		}
+	}
+	if len(results.Parts) != 2 || !model.Parts[0].Thought {
+		t.Fatalf("%+v", model.Parts)
+	}
+	r, err := client.Models.GenerateContent(t.Context(), gem3, append(history, model, results), config)
+	if err != nil || r.Text() != "The Bash said: marker-7.txt\nThe Bash said: marker-7.txt" || r.UsageMetadata.TotalTokenCount == 0 {
+		t.Fatalf("%v %v", r, err)
+	}
+	s.Script(Gemini, "rate_limit:retry_after=9")
+	_, err = client.Models.GenerateContent(t.Context(), gem3, history, nil)
+	if e, ok := errors.AsType[genai.APIError](err); !ok || e.Code != 429 || e.Status != "RESOURCE_EXHAUSTED" || len(e.Details) != 2 {
+		t.Errorf("%v", err)
+	}
+	s.Script(Gemini, "error_chunk:after=1")
+	for _, err = range client.Models.GenerateContentStream(t.Context(), gem25, history, nil) {
+		continue
+	}
+	if err == nil || !strings.Contains(err.Error(), "INTERNAL") {
+		t.Errorf("%v", err)
+	}
+	n := 0
+	for m, err := range client.Models.All(t.Context()) {
+		if n++; err != nil || m.Name == "" {
+			t.Fatal(err)
+		}
+	}
+	if n != len(geminiModels) {
+		t.Errorf("%d models", n)
+	}
+	count, err := client.Models.CountTokens(t.Context(), gem25, history, nil)
+	if err != nil || count.TotalTokens == 0 {
+		t.Errorf("%v %v", count, err)
+	}
+	vec, err := client.Models.EmbedContent(t.Context(), "gemini-embedding-001", history, nil)
+	if err != nil || len(vec.Embeddings[0].Values) != 8 {
+		t.Errorf("%v %v", vec, err)
+	}
+}
+
+func TestOpenAILibraryMakesAndChangesImages(t *testing.T) {
+	s := start(t)
+	client := sdkopenai.NewClient(openaioption.WithBaseURL(s.BaseURL(OpenAI)), openaioption.WithAPIKey("sk-sim-sdk"))
+	made, err := client.Images.Generate(t.Context(), sdkopenai.ImageGenerateParams{Prompt: "a cat", Model: "gpt-image-2", N: sdkopenai.Int(2)})
+	if err != nil || len(made.Data) != 2 || made.Data[0].B64JSON == "" || made.Usage.TotalTokens == 0 {
+		t.Errorf("%v %v", made, err)
+	}
+	file := sdkopenai.File(bytes.NewReader(pngImage(t, 2, 2)), "cat.png", "image/png")
+	changed, err := client.Images.Edit(t.Context(), sdkopenai.ImageEditParams{Prompt: "a hat", Model: "gpt-image-2", Image: sdkopenai.ImageEditParamsImageUnion{OfFile: file}})
+	if err != nil || len(changed.Data) != 1 {
+		t.Errorf("%v %v", changed, err)
 	}
 }

@@ -27,6 +27,15 @@ const (
 	Kimi     = "kimi"     // calls come back with a reasoning that is not empty
 	Mistral  = "mistral"  // 422 for reasoning_content
 	Groq     = "groq"     // 400 for every field it does not know
+
+	MiniMax    = "minimax"    // thoughts inside the text; failures with status 200
+	GLM        = "glm"        // numbered failures; tool_choice only auto; paths below /api/paas/v4
+	OpenRouter = "openrouter" // comments and error chunks in streams; signed reasoning_details; paths below /api/v1
+	LMStudio   = "lmstudio"   // a local server without a key
+
+	// Elsewhere is where the scenario redirect leads to: another host, which
+	// answers everything with an empty object and must never see a key.
+	Elsewhere = "elsewhere"
 )
 
 // Options shapes a [Server]. The zero value is what tests and the demo want.
@@ -107,6 +116,8 @@ func New(opts Options) *Server {
 		s.host(name, newVendor(s, name, q))
 	}
 	s.host(Anthropic, newAnthropic(s))
+	elsewhere := &openAI{s: s, name: Elsewhere}
+	s.host(Elsewhere, s.endpoint(elsewhere, Elsewhere, func(x *exchange) { writeJSON(x.w, http.StatusOK, ordered{}) }))
 	s.host(Responses, newResponses(s))
 	s.host(Gemini, newGemini(s))
 	s.host(Ollama, newOllama(s))
@@ -214,6 +225,9 @@ func (s *Server) BaseURL(upstream string) string {
 	base := s.URL() + "/" + upstream
 	if upstream == Anthropic || upstream == Gemini || upstream == Ollama {
 		return base
+	}
+	if root := vendors[upstream].root; root != "" {
+		return base + root
 	}
 	return base + "/v1"
 }

@@ -437,8 +437,8 @@ func TestControlPlane(t *testing.T) {
 		t.Errorf("root: %v %v", resp, err)
 	}
 	resp.Body.Close()
-	if resp, _ = http.Get(s.URL() + "/elsewhere"); resp.StatusCode != 404 {
-		t.Errorf("elsewhere: %d", resp.StatusCode)
+	if resp, _ = http.Get(s.URL() + "/nowhere"); resp.StatusCode != 404 {
+		t.Errorf("nowhere: %d", resp.StatusCode)
 	}
 	resp.Body.Close()
 }

@@ -37,6 +37,8 @@ type turn struct {
 	tokens   int  // estimate of the prompt
 	cache    []cacheMark
 
+	split  bool   // MiniMax: thoughts beside the text
+	flow   bool   // GLM: arguments of calls in pieces
 	third  bool   // Gemini: a 3.x model
 	prompt bool   // Ollama: /api/generate, a prompt instead of messages
 	load   string // Ollama: nothing to answer, the model is only to be loaded, or unloaded
@@ -135,6 +137,7 @@ type reply struct {
 	logprobs   bool
 	unified    string // anthropic: the subscription windows' header family
 	thinkTags  bool   // chat: reasoning inside the text, in <think> tags
+	odd        string // chat: a form that only lenient readers understand
 	bareEnd    bool   // Responses: the final object has an empty output
 }
 
@@ -199,10 +202,19 @@ type delivery struct {
 	crlf      bool
 	noSpace   bool
 	comments  bool
+	noise     string // a comment before the first event and now and then
+	gzip      bool
+	redirect  *redirect
 	bytewise  bool
 	plainType bool // content type text/plain for events
 	raw       *rawAnswer
 	style     string // how a stream is written; "" = server-sent events
+}
+
+// redirect sends the client to another place.
+type redirect struct {
+	status int
+	to     string // "" = the same path on the upstream Elsewhere, under another host name
 }
 
 // Ways to write a stream.

@@ -92,3 +92,24 @@ func chatCall(t *testing.T, body string) chatToolCall {
 	}
 	return out
 }
+
+// A service may send its client elsewhere; a key goes to the host that it was given for and to no other.
+func TestRedirectsNeverTakeTheKeyAlong(t *testing.T) {
+	accounts := testkit.Every()
+	b := testkit.Start(t, testkit.Options{Accounts: accounts})
+	for provider := range accounts {
+		b.Do(t, "POST", "/"+provider+"/v1/chat/completions", `{"model":"sim-chat","messages":[{"role":"user","content":"[[redirect]]"}]}`)
+	}
+	asked := 0
+	for _, r := range b.Sim.Requests() {
+		switch {
+		case r.Scenario != "":
+			asked++
+		case r.Upstream == simulator.Elsewhere && r.Key != "":
+			t.Errorf("%s %s took the key along: %v", r.Method, r.Path, r.Header)
+		}
+	}
+	if asked < len(accounts) {
+		t.Errorf("only %d requests were redirected", asked)
+	}
+}
