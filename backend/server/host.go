@@ -48,7 +48,8 @@ func (s *Server) lookup(w http.ResponseWriter, r *http.Request, c wire.Codec, op
 	}
 	caller := callerOf(r)
 	var found *canon.Model
-	if m, ok := s.o.Models.Find(r.Context(), route.Query{PathProvider: caller.PathProvider, HeaderProvider: caller.HeaderProvider, Model: name, Format: c.Name()}); ok {
+	q := route.Query{PathProvider: caller.PathProvider, HeaderProvider: caller.HeaderProvider, Model: name, Format: c.Name()}
+	if m, ok := s.o.Models.Find(r.Context(), q); ok {
 		found = &m
 	}
 	status, contentType, out := l.AppendLookup(nil, op, body, name, found)

@@ -66,7 +66,8 @@ func (d Driver) Open(env provider.Env) (provider.Upstream, error) {
 	if env, err = env.Complete(d.info); err != nil {
 		return nil, err
 	}
-	u := &upstream{env: env, base: base, idle: transport.Idle(env.Settings[provider.SettingIdle], d.info.Policy.Idle, base), known: map[string]described{}}
+	u := &upstream{env: env, base: base, known: map[string]described{}}
+	u.idle = transport.Idle(env.Settings[provider.SettingIdle], d.info.Policy.Idle, base)
 	u.configure()
 	return u, nil
 }

@@ -309,7 +309,9 @@ func (s *reader) call(c *wireCall) {
 }
 
 // finishes are what a last line may say. What is not here is a plain stop.
-var finishes = map[string]canon.FinishReason{"stop": canon.FinishStop, "length": canon.FinishLength, "load": canon.FinishStop, "unload": canon.FinishStop}
+var finishes = map[string]canon.FinishReason{
+	"stop": canon.FinishStop, "length": canon.FinishLength, "load": canon.FinishStop, "unload": canon.FinishStop,
+}
 
 // finishOf returns the reason for what the upstream said. Calls decide, not words, unless the answer was cut.
 func finishOf(raw string, calls int) canon.FinishReason {

@@ -273,7 +273,8 @@ func (c *conversation) pictures(images []canon.Part) error {
 			m = &got
 		}
 		if len(m.Data) == 0 {
-			return unsupported(wire.Field(c.w.req.Format, "messages"), "%s takes images only as data, not by their address; send the image itself", c.w.req.ModelAsked)
+			return unsupported(wire.Field(c.w.req.Format, "messages"),
+				"%s takes images only as data, not by their address; send the image itself", c.w.req.ModelAsked)
 		}
 		c.b = append(c.b, map[bool]string{true: `,"images":["`, false: `,"`}[i == 0]...)
 		c.b = append(base64.StdEncoding.AppendEncode(c.b, m.Data), '"')
