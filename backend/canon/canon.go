@@ -83,10 +83,17 @@ type IDSource func(prefix string, n int) string
 func (r *Request) SetIDs(ids IDSource) { r.ids = ids }
 
 // NewID returns a new id of prefix and n hex digits, random unless SetIDs said otherwise.
-func (r *Request) NewID(prefix string, n int) string {
+func (r *Request) NewID(prefix string, n int) string { return r.IDs()(prefix, n) }
+
+// IDs returns what NewID takes ids from, for somebody who must not keep the request.
+func (r *Request) IDs() IDSource {
 	if r.ids != nil {
-		return r.ids(prefix, n)
+		return r.ids
 	}
+	return randomID
+}
+
+func randomID(prefix string, n int) string {
 	b := make([]byte, (n+1)/2)
 	rand.Read(b) // crypto/rand: never fails
 	return prefix + hex.EncodeToString(b)[:n]
@@ -382,6 +389,11 @@ func (ev Event) Content() bool {
 // connection before the loop statement returns. A Stream is used once, by one goroutine. Its errors are
 // *apierror.Error.
 type Stream = iter.Seq2[Event, error]
+
+// Failed is a stream that holds nothing but an error.
+func Failed(err error) Stream {
+	return func(yield func(Event, error) bool) { yield(Event{}, err) }
+}
 
 // Finish says why the answer ended: Reason is one of the constants, Raw what the upstream said.
 type Finish struct {

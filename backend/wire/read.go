@@ -1,11 +1,9 @@
 package wire
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
-	"strings"
 
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
@@ -14,42 +12,27 @@ import (
 // ReadEither reads an answer in one piece or as a stream, whichever it is: some services stream to a request that asked
 // for no stream, and the reverse. The first byte decides.
 func ReadEither(r io.Reader, stream func(io.Reader) canon.Stream, whole func([]byte) canon.Stream) canon.Stream {
-	return func(yield func(canon.Event, error) bool) {
-		br := bufio.NewReaderSize(r, 16<<10)
-		first, err := FirstByte(br)
-		switch {
-		case err == io.EOF:
-			yield(canon.Event{}, apierror.New(apierror.Upstream5xx, "the service sent an empty answer"))
-		case err != nil:
-			yield(canon.Event{}, ReadError(err))
-		case first == '{' || first == '[' || first == '<':
-			body, err := io.ReadAll(io.LimitReader(br, MaxFrame+1))
-			if err == nil && len(body) > MaxFrame {
-				err = ErrFrameTooLarge
-			}
-			if err != nil {
-				yield(canon.Event{}, ReadError(err))
-				return
-			}
-			whole(body)(yield)
-		default:
-			stream(br)(yield)
-		}
-	}
+	return func(yield func(canon.Event, error) bool) { either(r, stream, whole)(yield) }
 }
 
-// FirstByte looks at the first byte that is no white space. What stood before it means nothing: DeepSeek sends empty
-// lines while a request waits.
-func FirstByte(br *bufio.Reader) (byte, error) {
-	for {
-		b, err := br.ReadByte()
-		if err != nil {
-			return 0, err
-		}
-		if strings.IndexByte(" \t\r\n\xef\xbb\xbf", b) < 0 {
-			return b, br.UnreadByte()
-		}
+func either(r io.Reader, stream func(io.Reader) canon.Stream, whole func([]byte) canon.Stream) canon.Stream {
+	first, r, err := First(r)
+	switch {
+	case err == io.EOF:
+		return canon.Failed(apierror.New(apierror.Upstream5xx, "the service sent an empty answer"))
+	case err != nil:
+		return canon.Failed(ReadError(err))
+	case first != '{' && first != '[' && first != '<':
+		return stream(r)
 	}
+	body, err := io.ReadAll(io.LimitReader(r, MaxFrame+1))
+	if err == nil && len(body) > MaxFrame {
+		err = ErrFrameTooLarge
+	}
+	if err != nil {
+		return canon.Failed(ReadError(err))
+	}
+	return whole(body)
 }
 
 // ReadError tells of a connection that broke while an answer was read.

@@ -13,8 +13,13 @@ const MaxFrame = 64 << 20
 // ErrFrameTooLarge reports an event of more than MaxFrame bytes.
 var ErrFrameTooLarge = errors.New("an event of the stream is larger than 64 MiB")
 
-// firstBuffer is what a stream begins with; longer lines make it grow. Thousands of slow streams may be open at once.
-const firstBuffer = 4 << 10
+// Sizes of a stream's buffer. A line that does not fit makes it grow, and so does a service that sends faster than it is
+// read. It shrinks as soon as little comes at a time, for thousands of slow streams may be open at once.
+const (
+	firstBuffer = 4 << 10
+	slowBuffer  = 512
+	fastBuffer  = 16 << 10
+)
 
 // Frame is one server-sent event.
 type Frame struct {
@@ -134,9 +139,10 @@ func knownName(b []byte) string {
 type scanner struct {
 	r     io.Reader
 	buf   []byte
-	start int // of the bytes not handed out yet
-	kept  int // of the oldest line that must stay valid
-	seen  int // bytes after start that hold no line end
+	start int  // of the bytes not handed out yet
+	kept  int  // of the oldest line that must stay valid
+	seen  int  // bytes after start that hold no line end
+	slow  bool // the last read left most of the buffer empty
 	eof   bool
 	cr    bool // the last line ended with CR: a LF that follows belongs to it
 	err   error
@@ -201,22 +207,38 @@ func lineEnd(b []byte) int {
 // fill reads more. Bytes before kept are given up; lines handed out after it move only into a new array, so they stay
 // what they were.
 func (s *scanner) fill() {
-	if len(s.buf) == cap(s.buf) {
-		live := s.buf[s.kept:]
-		size := max(cap(s.buf), 2*len(live))
-		grown := make([]byte, len(live), size)
+	live := s.buf[s.kept:]
+	switch full := len(s.buf) == cap(s.buf); {
+	case len(live) == 0: // nothing is in use: start over
+		if size := s.wanted(full); size != cap(s.buf) {
+			s.buf = make([]byte, 0, size)
+		}
+		s.buf, s.start, s.kept = s.buf[:0], 0, 0
+	case full:
+		grown := make([]byte, len(live), max(s.wanted(true), 2*len(live)))
 		copy(grown, live)
 		s.buf, s.start, s.kept = grown, s.start-s.kept, 0
-	} else if s.kept == len(s.buf) { // nothing is in use: start over in the same array
-		s.buf, s.start, s.kept = s.buf[:0], 0, 0
 	}
 	n, err := s.r.Read(s.buf[len(s.buf):cap(s.buf)])
 	s.buf = s.buf[:len(s.buf)+n]
+	s.slow = n < cap(s.buf)/4
 	if err != nil {
 		s.eof = true
 		if err != io.EOF {
 			s.err = err
 		}
+	}
+}
+
+// wanted is the size of the buffer that suits what came last.
+func (s *scanner) wanted(full bool) int {
+	switch size := cap(s.buf); {
+	case full && size < fastBuffer:
+		return 2 * size
+	case s.slow && size > slowBuffer:
+		return slowBuffer
+	default:
+		return size
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -125,5 +126,35 @@ func BenchmarkFrames(b *testing.B) {
 	for b.Loop() {
 		for range Frames(bytes.NewReader(buf.Bytes())) {
 		}
+	}
+}
+
+// sizes notes how much room each read had.
+type sizes struct {
+	r    io.Reader
+	seen []int
+}
+
+func (s *sizes) Read(p []byte) (int, error) {
+	s.seen = append(s.seen, len(p))
+	return s.r.Read(p)
+}
+
+func TestBufferFitsTheStream(t *testing.T) {
+	small := strings.Repeat("data: a\n\n", 20)
+	slow := &sizes{r: iotest.OneByteReader(strings.NewReader(small))}
+	fast := &sizes{r: strings.NewReader(strings.Repeat(small, 5000))}
+	big := &sizes{r: io.MultiReader(strings.NewReader("data: "+strings.Repeat("x", 1<<20)+"\n\n"), iotest.OneByteReader(strings.NewReader(small)))}
+	for _, s := range []*sizes{slow, fast, big} {
+		if _, err := readFrames(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := func(s *sizes) int { return s.seen[len(s.seen)-1] }
+	if last(slow) > slowBuffer || last(big) > slowBuffer {
+		t.Errorf("slow streams have buffers of %d and %d bytes", last(slow), last(big))
+	}
+	if m := slices.Max(fast.seen); m <= fastBuffer/2 || m > fastBuffer {
+		t.Errorf("a fast stream has a buffer of %d bytes", m)
 	}
 }

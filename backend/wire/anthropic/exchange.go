@@ -1,7 +1,6 @@
 package anthropic
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -49,8 +48,9 @@ type Exchange struct {
 	// Stream says what was asked of the upstream.
 	Stream bool
 
-	req      *canon.Request
+	req      *canon.Request // until the answer has begun
 	o        Options
+	own      bool // the client speaks this format
 	verbatim bool
 	family   string
 	tools    map[string]toolName // by the upstream's name
@@ -67,7 +67,7 @@ type toolName struct {
 // NewExchange writes req for an upstream. The error is *apierror.Error: InvalidRequest or Unsupported, naming the
 // client's field.
 func NewExchange(req *canon.Request, o Options) (*Exchange, error) {
-	x := &Exchange{req: req, o: o, Stream: req.Stream, family: familyOf(req, o)}
+	x := &Exchange{req: req, o: o, own: same(req), Stream: req.Stream, family: familyOf(req, o)}
 	ok, err := x.writeVerbatim()
 	if err == nil && !ok {
 		x.Stream = req.Stream || o.AlwaysStream
@@ -160,39 +160,30 @@ func denied(beta string, list []string) bool {
 // Read decides between ReadStream and ReadWhole by the Content-Type and the first bytes: some services answer a request
 // for a stream in one piece, or the other way round. It never closes r.
 func (x *Exchange) Read(contentType string, r io.Reader) canon.Stream {
-	return func(yield func(canon.Event, error) bool) {
-		br := bufio.NewReader(r)
-		stream := strings.Contains(strings.ToLower(contentType), "event-stream")
-		for { // look past white space
-			c, err := br.ReadByte()
-			if err != nil {
-				break
-			}
-			if c == ' ' || c == '\n' || c == '\r' || c == '\t' {
-				continue
-			}
-			if c == '{' || c == '[' || c == '<' {
-				stream = false
-			} else if c == 'e' || c == 'd' || c == ':' || c == 0xef {
-				stream = true
-			}
-			_ = br.UnreadByte() // a byte has just been read
-			break
-		}
-		if stream {
-			x.ReadStream(br)(yield)
-			return
-		}
-		body, err := io.ReadAll(io.LimitReader(br, wire.MaxFrame+1))
-		if err == nil && len(body) > wire.MaxFrame {
-			err = wire.ErrFrameTooLarge
-		}
-		if err != nil {
-			yield(canon.Event{}, readFailure(err))
-			return
-		}
-		x.ReadWhole(body)(yield)
+	return func(yield func(canon.Event, error) bool) { x.form(contentType, r)(yield) }
+}
+
+// form tells how an answer has to be read.
+func (x *Exchange) form(contentType string, r io.Reader) canon.Stream {
+	first, r, _ := wire.First(r) // an error comes again from the reader
+	stream := strings.Contains(strings.ToLower(contentType), "event-stream")
+	switch first {
+	case '{', '[', '<':
+		stream = false
+	case 'e', 'd', ':':
+		stream = true
 	}
+	if stream {
+		return x.ReadStream(r)
+	}
+	body, err := io.ReadAll(io.LimitReader(r, wire.MaxFrame+1))
+	if err == nil && len(body) > wire.MaxFrame {
+		err = wire.ErrFrameTooLarge
+	}
+	if err != nil {
+		return canon.Failed(readFailure(err))
+	}
+	return x.ReadWhole(body)
 }
 
 // readFailure makes an error of this program of what reading an answer gave.

@@ -17,8 +17,7 @@ import (
 // Truncated error.
 func (x *Exchange) ReadStream(r io.Reader) canon.Stream {
 	return x.shape(func(yield func(canon.Event, error) bool) {
-		s := streamReader{x: x, yield: yield, counts: newCounter()}
-		s.run(r)
+		newStreamReader(x, yield).run(r)
 	})
 }
 
@@ -63,6 +62,13 @@ type streamReader struct {
 	holding bool
 	raw     []byte // of the frame, until an event has taken it
 	rawName string
+}
+
+// newStreamReader puts the state on the heap: it would make the stack of every open stream a page larger.
+//
+//go:noinline
+func newStreamReader(x *Exchange, yield func(canon.Event, error) bool) *streamReader {
+	return &streamReader{x: x, yield: yield, counts: newCounter()}
 }
 
 // liveBlock is a content block that has begun.
@@ -164,7 +170,7 @@ func (s *streamReader) start(v jsontext.Value) {
 	if s.started {
 		return
 	}
-	s.started = true
+	s.started, s.x.req = true, nil // it will not be sent again
 	var m struct {
 		ID    string         `json:"id"`
 		Model string         `json:"model"`
@@ -368,7 +374,7 @@ func (s *streamReader) messageDelta(m *frameJSON) {
 		s.finish = canon.Finish{Reason: readReason(m.Delta.StopReason), StopSequence: m.Delta.StopSequence, Raw: m.Delta.StopReason}
 	}
 	for name, v := range m.Delta.Ext {
-		if same(s.x.req) && notNull(v) != nil {
+		if s.x.own && notNull(v) != nil {
 			if s.ext == nil {
 				s.ext = map[string]jsontext.Value{}
 			}
@@ -398,7 +404,7 @@ func (s *streamReader) stop() {
 	for _, b := range s.blocks {
 		s.end(b)
 	}
-	if len(s.counts.ext) > 0 && same(s.x.req) {
+	if len(s.counts.ext) > 0 && s.x.own {
 		s.ext = withUsage(s.ext, s.counts.ext)
 	}
 	s.finish.Reason = settle(s.finish.Reason, s.calls)

@@ -61,7 +61,7 @@ func (x *Exchange) response(body []byte) (*canon.Response, error) {
 		Reason: settle(readReason(m.StopReason), calls), StopSequence: m.StopSequence, Raw: m.StopReason,
 		Detail: explanation(m.Ext["stop_details"]),
 	}
-	if same(x.req) {
+	if x.own {
 		resp.Ext = m.Ext
 		if len(counts.ext) > 0 {
 			resp.Ext = withUsage(resp.Ext, counts.ext)

@@ -1,7 +1,6 @@
 package gemini
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -80,46 +79,33 @@ const maxAnswer = 64 << 20
 // Read decides by the first byte between an event stream, an array and one object: an error may come as JSON under the
 // content type of an event stream.
 func (x *Exchange) Read(contentType string, r io.Reader) canon.Stream {
-	return func(yield func(canon.Event, error) bool) {
-		br := bufio.NewReader(r)
-		c, err := firstByte(br)
-		if err != nil && !errors.Is(err, io.EOF) {
-			newReader(x, yield).broken(err)
-			return
-		}
-		var stream canon.Stream
-		switch {
-		case err == nil && c == '[':
-			stream = x.readArray(br)
-		case err == nil && (c == '{' || c == '<'), err != nil && !strings.Contains(contentType, "event-stream"):
-			body, err := io.ReadAll(io.LimitReader(br, maxAnswer+1))
-			if err == nil && len(body) > maxAnswer {
-				err = wire.ErrFrameTooLarge
-			}
-			if err != nil {
-				newReader(x, yield).broken(err)
-				return
-			}
-			stream = x.ReadWhole(body)
-		default:
-			stream = x.ReadStream(br)
-		}
-		stream(yield)
-	}
+	return func(yield func(canon.Event, error) bool) { x.form(contentType, r)(yield) }
 }
 
-// firstByte returns the first byte that is no white space, without taking it.
-func firstByte(br *bufio.Reader) (byte, error) {
-	for {
-		c, err := br.ReadByte()
-		if err != nil {
-			return 0, err
-		}
-		if c == ' ' || c == '\n' || c == '\r' || c == '\t' {
-			continue
-		}
-		return c, br.UnreadByte()
+// form tells how an answer has to be read.
+func (x *Exchange) form(contentType string, r io.Reader) canon.Stream {
+	c, r, err := wire.First(r)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return x.broken(err)
+	case err == nil && c == '[':
+		return x.readArray(r)
+	case err == nil && c != '{' && c != '<', err != nil && strings.Contains(contentType, "event-stream"):
+		return x.ReadStream(r)
 	}
+	body, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
+	if err == nil && len(body) > maxAnswer {
+		err = wire.ErrFrameTooLarge
+	}
+	if err != nil {
+		return x.broken(err)
+	}
+	return x.ReadWhole(body)
+}
+
+// broken is the stream of an answer that could not be read.
+func (x *Exchange) broken(err error) canon.Stream {
+	return func(yield func(canon.Event, error) bool) { newReader(x, yield).broken(err) }
 }
 
 // streamReader turns frames into events.

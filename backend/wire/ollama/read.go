@@ -17,7 +17,7 @@ import (
 // Truncated error.
 func (x *Exchange) Read(_ string, r io.Reader) canon.Stream {
 	return func(yield func(canon.Event, error) bool) {
-		s := reader{x: x, yield: yield, usage: canon.UnknownUsage(), open: -1, splitting: x.foreign}
+		s := newReader(x, yield)
 		for line, err := range wire.Lines(r) {
 			if err != nil {
 				s.fail(wire.ReadError(err))
@@ -78,6 +78,13 @@ type reader struct {
 
 	splitting bool // the text may begin with <think>
 	tags      wire.ThinkTags
+}
+
+// newReader puts the state on the heap: it would make the stack of every open stream larger.
+//
+//go:noinline
+func newReader(x *Exchange, yield func(canon.Event, error) bool) *reader {
+	return &reader{x: x, yield: yield, usage: canon.UnknownUsage(), open: -1, splitting: x.foreign}
 }
 
 func (s *reader) fail(err *apierror.Error) {

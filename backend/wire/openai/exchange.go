@@ -91,7 +91,7 @@ type Exchange struct {
 
 // NewExchange writes req for an upstream. An error is an *apierror.Error that names what cannot be carried over.
 func NewExchange(req *canon.Request, o Options) (*Exchange, error) {
-	x := &Exchange{Stream: req.Stream || o.ForceStream, o: o, foreign: req.Format != Name, newID: func() string { return req.NewID("call_", 24) }}
+	x := &Exchange{Stream: req.Stream || o.ForceStream, o: o, foreign: req.Format != Name, newID: newCallID(req.IDs())}
 	if req.Format == Name && req.Op == string(OpChat) && len(req.Body.Raw) > 0 && !o.needsConversion(req) {
 		x.verbatim = !o.Rerender && !o.SplitThinkTags
 		x.Body = x.edited(req)
@@ -107,6 +107,8 @@ func NewExchange(req *canon.Request, o Options) (*Exchange, error) {
 	x.Body = w.body
 	return x, nil
 }
+
+func newCallID(ids canon.IDSource) func() string { return func() string { return ids("call_", 24) } }
 
 // Words that a body is searched for before it may pass as it is, each as it stands after a quote.
 const (

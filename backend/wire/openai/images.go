@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -195,18 +194,17 @@ func ImageBody(req *canon.ImageRequest) (contentType string, body []byte, err er
 // r. A stream that ends before a picture is finished is a Truncated error.
 func ReadImages(r io.Reader) iter.Seq2[canon.ImageEvent, error] {
 	return func(yield func(canon.ImageEvent, error) bool) {
-		br := bufio.NewReaderSize(r, 16<<10)
-		first, err := wire.FirstByte(br)
+		first, r, err := wire.First(r)
 		switch {
 		case err == io.EOF:
 			yield(canon.ImageEvent{}, apierror.New(apierror.Upstream5xx, "the service sent an empty answer"))
 		case err != nil:
 			yield(canon.ImageEvent{}, wire.ReadError(err))
 		case first == '{' || first == '[' || first == '<':
-			ev, err := readWholeImages(br)
+			ev, err := readWholeImages(r)
 			yield(ev, err)
 		default:
-			readImageStream(br, yield)
+			readImageStream(r, yield)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func (x *Exchange) Read(_ string, r io.Reader) canon.Stream {
 // ReadStream reads an event stream. It never closes r. A stream without an end of its own ends with a Truncated error.
 func (x *Exchange) ReadStream(r io.Reader) canon.Stream {
 	return func(yield func(canon.Event, error) bool) {
-		s := reader{x: x, yield: yield, usage: canon.UnknownUsage()}
+		s := newReader(x, yield)
 		for f, err := range wire.Frames(r) {
 			if err != nil {
 				s.broken(err)
@@ -54,6 +54,13 @@ type reader struct {
 	usage     canon.Usage
 	hasUsage  bool
 	ended     bool // a finish reason has come for every choice
+}
+
+// newReader puts the state on the heap: it would make the stack of every open stream larger.
+//
+//go:noinline
+func newReader(x *Exchange, yield func(canon.Event, error) bool) *reader {
+	return &reader{x: x, yield: yield, usage: canon.UnknownUsage()}
 }
 
 // emit yields ev once it is known what follows. It reports false when the consumer has stopped.

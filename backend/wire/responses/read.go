@@ -21,7 +21,7 @@ func (x *Exchange) Read(_ string, r io.Reader) canon.Stream {
 // ReadStream reads an event stream. It never closes r. A stream without an end of its own ends with a Truncated error.
 func (x *Exchange) ReadStream(r io.Reader) canon.Stream {
 	return func(yield func(canon.Event, error) bool) {
-		s := reader{x: x, yield: yield, usage: canon.UnknownUsage()}
+		s := newReader(x, yield)
 		for f, err := range wire.Frames(r) {
 			if err != nil {
 				s.fail(wire.ReadError(err))
@@ -63,6 +63,13 @@ type readItem struct {
 	ext   map[string]jsontext.Value
 	done  bool
 	raw   []byte // the whole item, to put the output together where the last event leaves it out
+}
+
+// newReader puts the state on the heap: it would make the stack of every open stream larger.
+//
+//go:noinline
+func newReader(x *Exchange, yield func(canon.Event, error) bool) *reader {
+	return &reader{x: x, yield: yield, usage: canon.UnknownUsage()}
 }
 
 // emit yields ev once it is known what follows.
