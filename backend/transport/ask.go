@@ -23,43 +23,69 @@ type Try struct {
 // If the service refuses the request before it answered anything, repair may give another Try, once: a request without
 // the parameter that the service does not know counts as the same attempt. repair may be nil.
 func Ask(ctx context.Context, client *http.Client, first Try, repair func(*apierror.Error) (Try, bool)) canon.Stream {
-	return func(yield func(canon.Event, error) bool) {
-		refused := first.once(ctx, client, yield)
-		if refused == nil {
-			return
-		}
-		if repair != nil {
-			if second, ok := repair(refused); ok {
-				if refused = second.once(ctx, client, yield); refused == nil {
-					return
-				}
-			}
-		}
-		yield(canon.Event{}, refused)
+	a := &asking{ctx, client, first, repair}
+	return a.run
+}
+
+// asking is a call of Ask. It lies on the heap, and not on the stack that every open stream holds; and it lets go of what
+// it needs no more.
+type asking struct {
+	ctx    context.Context
+	client *http.Client
+	try    Try
+	repair func(*apierror.Error) (Try, bool)
+}
+
+func (a *asking) run(yield func(canon.Event, error) bool) {
+	refused := a.once(yield)
+	if refused != nil && a.mended(refused) {
+		refused = a.once(yield)
+	}
+	if refused != nil {
+		yieldError(yield, refused)
 	}
 }
 
+// mended puts the repaired call in the place of the first one. It does so once.
+//
+//go:noinline
+func (a *asking) mended(refused *apierror.Error) (ok bool) {
+	if a.repair == nil {
+		return false
+	}
+	a.try, ok = a.repair(refused)
+	a.repair = nil
+	return ok
+}
+
+// yieldError ends a stream. It is no part of its callers, for an empty event would lie on their stacks all the time that a
+// stream waits; see decision 0005.
+//
+//go:noinline
+func yieldError(yield func(canon.Event, error) bool, err error) { yield(canon.Event{}, err) }
+
 // once yields the answer of one call. An error that comes before anything else is returned instead of being yielded.
-func (t Try) once(ctx context.Context, client *http.Client, yield func(canon.Event, error) bool) *apierror.Error {
-	a, err := Do(ctx, client, t.Call)
+func (a *asking) once(yield func(canon.Event, error) bool) *apierror.Error {
+	t := &a.try
+	answer, err := Do(a.ctx, a.client, t.Call)
+	t.Call.Body, t.Call.Header = nil, nil // sent
 	if err != nil {
 		return apierror.From(err)
 	}
-	if !a.OK() {
-		return t.Call.refusal(a, t.Refused)
+	if !answer.OK() {
+		return t.Call.refusal(answer, t.Refused)
 	}
-	defer a.Body.Close()
+	body, status := answer.Body, answer.Status // the head goes
+	defer body.Close()
 	begun, done := false, false
-	for ev, err := range t.Read(a.ContentType(), a.Body) {
+	for ev, err := range t.Read(answer.ContentType(), body) {
 		if err != nil {
-			e := t.Call.fill(apierror.From(err), a.Status, nil)
-			if begun {
-				yield(canon.Event{}, e)
-				return nil
-			}
-			return e
+			return t.broken(begun, err, status, yield)
 		}
-		begun, done = true, done || ev.Kind == canon.KindFinish
+		if !begun {
+			begun, a.repair = true, nil
+		}
+		done = done || ev.Kind == canon.KindFinish
 		if !yield(ev, nil) {
 			return nil
 		}
@@ -67,12 +93,17 @@ func (t Try) once(ctx context.Context, client *http.Client, yield func(canon.Eve
 	if done {
 		return nil
 	}
-	e := t.Call.fill(apierror.New(apierror.Truncated, "the service ended its answer before it was complete"), a.Status, nil)
-	if begun {
-		yield(canon.Event{}, e)
-		return nil
+	return t.broken(begun, apierror.New(apierror.Truncated, "the service ended its answer before it was complete"), status, yield)
+}
+
+// broken tells of an answer that went wrong: to the reader, if it has seen something of it.
+func (t *Try) broken(begun bool, err error, status int, yield func(canon.Event, error) bool) *apierror.Error {
+	e := t.Call.fill(apierror.From(err), status, nil)
+	if !begun {
+		return e
 	}
-	return e
+	yieldError(yield, e)
+	return nil
 }
 
 // Fetch sends a call and returns the whole answer, at most limit bytes of it. Every status that does not say success is

@@ -1,12 +1,10 @@
 package transport
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +44,7 @@ func Idle(setting string, own time.Duration, baseURL string) time.Duration {
 type Call struct {
 	Method string // "" = POST if there is a body, else GET
 	URL    string
-	Header http.Header
+	Header http.Header // Do adds to it
 	Body   []byte
 	// Idle bounds the silence inside the answer; 0 = IdleLimit.
 	Idle time.Duration
@@ -78,19 +76,18 @@ const badAddress = "the address of this service is not a valid URL; check its ba
 // Do sends a call and returns as soon as the head of the answer is there. The error is *apierror.Error without secrets. A
 // redirect that was not followed is an error, any other status is not.
 func Do(ctx context.Context, client *http.Client, c Call) (*Answer, error) {
-	u, err := url.Parse(c.URL)
-	if err != nil || u.Host == "" {
-		return nil, c.fill(apierror.New(apierror.Transport, badAddress), 0, nil)
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	req, err := c.request(ctx)
-	if err != nil {
+	var sent payload
+	req, err := c.request(ctx, client, &sent)
+	if err != nil || req.URL.Host == "" {
 		cancel(nil)
 		return nil, c.fill(apierror.New(apierror.Transport, badAddress), 0, nil)
 	}
+	host := req.URL.Host
 	resp, err := client.Do(req)
+	sent.answered()
 	if err != nil {
-		e := Failure(ctx, err, u.Host)
+		e := Failure(ctx, err, host)
 		cancel(nil)
 		return nil, c.fill(e, 0, nil)
 	}
@@ -99,8 +96,8 @@ func Do(ctx context.Context, client *http.Client, c Call) (*Answer, error) {
 		cancel(nil)
 		return nil, c.fill(e, 0, nil)
 	}
-	b := &body{rc: resp.Body, host: u.Host, limit: c.Idle, left: MaxAnswer, cancel: cancel,
-		fail: func(err error) error { return cut(ctx, err, u.Host) }}
+	b := &body{rc: resp.Body, host: host, limit: c.Idle, left: MaxAnswer, cancel: cancel,
+		fail: func(err error) error { return cut(ctx, err, host) }}
 	if c.Unbounded || IsEventStream(resp.Header.Get("Content-Type")) {
 		b.left = -1
 	}
@@ -120,24 +117,31 @@ func refusedHead(resp *http.Response) *apierror.Error {
 	return Redirected(resp)
 }
 
-func (c Call) request(ctx context.Context) (*http.Request, error) {
+func (c *Call) request(ctx context.Context, client *http.Client, sent *payload) (*http.Request, error) {
 	method := c.Method
-	var payload io.Reader
-	if c.Body != nil {
-		payload = bytes.NewReader(c.Body)
-	}
 	if method == "" {
 		method = http.MethodGet
 		if c.Body != nil {
 			method = http.MethodPost
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.URL, payload)
+	if c.Body != nil {
+		ctx = sent.trace(ctx, c.Body)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.URL, nil)
 	if err != nil {
 		return nil, err
 	}
+	if c.Body != nil {
+		req.ContentLength = int64(len(c.Body))
+		req.GetBody = sent.open
+		req.Body, _ = sent.open() // there is one: it was just put there
+	}
 	if c.Header != nil {
 		req.Header = c.Header
+	}
+	if a, ok := client.Transport.(agent); ok {
+		a.sign(req.Header)
 	}
 	return req, nil
 }

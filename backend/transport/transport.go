@@ -125,8 +125,8 @@ func (c *Clients) direct() *http.Transport {
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,
 		// Small buffers: each stream has its own connection for minutes. A long prompt is written past the buffer at once.
-		WriteBufferSize: 4 << 10,
-		ReadBufferSize:  4 << 10,
+		WriteBufferSize: 1 << 10,
+		ReadBufferSize:  1 << 10,
 		// a connection that died while the machine slept must not cost a call its first-event limit
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
@@ -147,10 +147,17 @@ func (a agent) RoundTrip(req *http.Request) (*http.Response, error) {
 		if c.Header == nil {
 			c.Header = http.Header{}
 		}
-		c.Header.Set("User-Agent", a.name)
+		a.sign(c.Header)
 		req = &c
 	}
 	return a.next.RoundTrip(req)
+}
+
+// sign names Patchbay in a header that belongs to the caller. A request that was signed needs no copy.
+func (a agent) sign(h http.Header) {
+	if _, ok := h["User-Agent"]; !ok {
+		h["User-Agent"] = []string{a.name}
+	}
 }
 
 // CloseIdleConnections closes connections that no call uses.

@@ -113,32 +113,32 @@ func (u *upstream) configured() anthropic.Options {
 // Stream sends req and yields the answer. If the service refuses a signature in the history, the request goes out once
 // more without the thinking of earlier turns; if it refuses a beta flag, without that.
 func (u *upstream) Stream(ctx context.Context, req *canon.Request) canon.Stream {
-	return func(yield func(canon.Event, error) bool) {
-		call, err := u.call(ctx, "/v1/messages")
-		if err != nil {
-			yield(canon.Event{}, call.Fill(err))
-			return
-		}
-		o := u.options
-		o.DenyBetas = append(slices.Clip(o.DenyBetas), u.deniedBetas()...)
-		x, err := anthropic.NewExchange(req, o)
-		if err != nil {
-			yield(canon.Event{}, call.Fill(err))
-			return
-		}
-		repair := func(e *apierror.Error) (transport.Try, bool) {
-			second, ok := u.mend(x, req, o, e)
-			if !ok {
-				return transport.Try{}, false
-			}
-			return try(call, second), true
-		}
-		transport.Ask(ctx, u.env.HTTP, try(call, x), repair)(yield)
+	return func(yield func(canon.Event, error) bool) { u.ask(ctx, req)(yield) }
+}
+
+func (u *upstream) ask(ctx context.Context, req *canon.Request) canon.Stream {
+	call, err := u.call(ctx, "/v1/messages")
+	if err != nil {
+		return canon.Failed(call.Fill(err))
 	}
+	o := u.options
+	o.DenyBetas = append(slices.Clip(o.DenyBetas), u.deniedBetas()...)
+	x, err := anthropic.NewExchange(req, o)
+	if err != nil {
+		return canon.Failed(call.Fill(err))
+	}
+	repair := func(e *apierror.Error) (transport.Try, bool) {
+		second, ok := u.mend(x, req, o, e)
+		if !ok {
+			return transport.Try{}, false
+		}
+		return try(call, second), true
+	}
+	return transport.Ask(ctx, u.env.HTTP, try(call, x), repair)
 }
 
 func try(call transport.Call, x *anthropic.Exchange) transport.Try {
-	call.Body = x.Body
+	call.Body, x.Body = x.Body, nil // whoever has it lets go of it once it was sent
 	call.Header = withHeader(call.Header, x.Header)
 	if x.Stream {
 		call.Header.Set("Accept", "text/event-stream")

@@ -134,45 +134,44 @@ func (u *upstream) configured() gemini.Options {
 // Stream sends req and yields the answer. If the service refuses a signature in the history, the request goes out once
 // more without the thinking of earlier turns.
 func (u *upstream) Stream(ctx context.Context, req *canon.Request) canon.Stream {
-	return func(yield func(canon.Event, error) bool) {
-		method := "generateContent"
-		if req.Stream {
-			method = "streamGenerateContent?alt=sse"
-		}
-		call, err := u.modelCall(ctx, req.Model, method)
-		if err != nil {
-			yield(canon.Event{}, call.Fill(err))
-			return
-		}
-		o, err := u.withMedia(ctx, req)
-		if err != nil {
-			yield(canon.Event{}, call.Fill(err))
-			return
-		}
-		x, err := gemini.NewExchange(req, o)
-		if err != nil {
-			yield(canon.Event{}, call.Fill(err))
-			return
-		}
-		if req.Format == gemini.Name {
-			transport.Forward(call.Header, req.Headers, "Idempotency-Key")
-		}
-		repair := func(e *apierror.Error) (transport.Try, bool) {
-			if !e.BadSignature {
-				return transport.Try{}, false
-			}
-			second, err := x.WithoutReasoning()
-			if err != nil {
-				return transport.Try{}, false
-			}
-			return try(call, second), true
-		}
-		transport.Ask(ctx, u.env.HTTP, try(call, x), repair)(yield)
+	return func(yield func(canon.Event, error) bool) { u.ask(ctx, req)(yield) }
+}
+
+func (u *upstream) ask(ctx context.Context, req *canon.Request) canon.Stream {
+	method := "generateContent"
+	if req.Stream {
+		method = "streamGenerateContent?alt=sse"
 	}
+	call, err := u.modelCall(ctx, req.Model, method)
+	if err != nil {
+		return canon.Failed(call.Fill(err))
+	}
+	o, err := u.withMedia(ctx, req)
+	if err != nil {
+		return canon.Failed(call.Fill(err))
+	}
+	x, err := gemini.NewExchange(req, o)
+	if err != nil {
+		return canon.Failed(call.Fill(err))
+	}
+	if req.Format == gemini.Name {
+		transport.Forward(call.Header, req.Headers, "Idempotency-Key")
+	}
+	repair := func(e *apierror.Error) (transport.Try, bool) {
+		if !e.BadSignature {
+			return transport.Try{}, false
+		}
+		second, err := x.WithoutReasoning()
+		if err != nil {
+			return transport.Try{}, false
+		}
+		return try(call, second), true
+	}
+	return transport.Ask(ctx, u.env.HTTP, try(call, x), repair)
 }
 
 func try(call transport.Call, x *gemini.Exchange) transport.Try {
-	call.Body = x.Body
+	call.Body, x.Body = x.Body, nil // whoever has it lets go of it once it was sent
 	call.Header = call.Header.Clone()
 	if x.Stream {
 		call.Header.Set("Accept", "text/event-stream")

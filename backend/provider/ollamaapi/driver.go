@@ -133,32 +133,37 @@ func (u *upstream) configure() {
 // the context asked for was too small, is mended and sent once more.
 func (u *upstream) Stream(ctx context.Context, req *canon.Request) canon.Stream {
 	return func(yield func(canon.Event, error) bool) {
-		say := func(ev canon.Event, err error) bool { return yield(ev, u.explain(err)) }
-		call, err := u.call(ctx, "")
-		if err == nil {
-			if u.compat {
-				err = u.askCompat(ctx, call, req, say)
-			} else {
-				err = u.ask(ctx, call, req, say)
-			}
-		}
-		if err != nil {
-			say(canon.Event{}, call.Fill(err))
-		}
+		u.start(ctx, req)(func(ev canon.Event, err error) bool { return yield(ev, u.explain(err)) })
 	}
 }
 
+func (u *upstream) start(ctx context.Context, req *canon.Request) canon.Stream {
+	call, err := u.call(ctx, "")
+	if err != nil {
+		return canon.Failed(call.Fill(err))
+	}
+	ask := u.ask
+	if u.compat {
+		ask = u.askCompat
+	}
+	answer, err := ask(ctx, call, req)
+	if err != nil {
+		return canon.Failed(call.Fill(err))
+	}
+	return answer
+}
+
 // ask chats by Ollama's own API. The error is one before anything was sent.
-func (u *upstream) ask(ctx context.Context, call transport.Call, req *canon.Request, yield func(canon.Event, error) bool) error {
+func (u *upstream) ask(ctx context.Context, call transport.Call, req *canon.Request) (canon.Stream, error) {
 	o := u.options
 	o.NoThink = u.note(thinkNote, req.Model) != ""
 	var err error
 	if o.Media, err = u.media(ctx, req); err != nil {
-		return err
+		return nil, err
 	}
 	x, err := ollama.NewExchange(req, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	repair := func(e *apierror.Error) (transport.Try, bool) {
 		if !u.mend(&o, req, x, e) {
@@ -170,13 +175,12 @@ func (u *upstream) ask(ctx context.Context, call transport.Call, req *canon.Requ
 		}
 		return u.try(call, second), true
 	}
-	transport.Ask(ctx, u.env.HTTP, u.try(call, x), repair)(yield)
-	return nil
+	return transport.Ask(ctx, u.env.HTTP, u.try(call, x), repair), nil
 }
 
 func (u *upstream) try(call transport.Call, x *ollama.Exchange) transport.Try {
 	call.URL += x.Path
-	call.Body = x.Body
+	call.Body, x.Body = x.Body, nil // whoever has it lets go of it once it was sent
 	call.Header = call.Header.Clone()
 	if x.Stream {
 		call.Header.Set("Accept", "application/x-ndjson")
@@ -233,7 +237,7 @@ func (u *upstream) media(ctx context.Context, req *canon.Request) (map[string]ca
 var compatOptions = openai.Options{Efforts: []string{"low", "medium", "high"}, NoStrict: true, NoDeveloperRole: true}
 
 // askCompat chats by the OpenAI-compatible endpoint.
-func (u *upstream) askCompat(ctx context.Context, call transport.Call, req *canon.Request, yield func(canon.Event, error) bool) error {
+func (u *upstream) askCompat(ctx context.Context, call transport.Call, req *canon.Request) (canon.Stream, error) {
 	o := compatOptions
 	o.ForceConvert = u.options.ForceConvert
 	o.SplitThinkTags = req.Format != openai.Name
@@ -242,15 +246,14 @@ func (u *upstream) askCompat(ctx context.Context, call transport.Call, req *cano
 	}
 	x, err := openai.NewExchange(req, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	call.URL += "/v1/chat/completions"
-	call.Body = x.Body
+	call.Body, x.Body = x.Body, nil // whoever has it lets go of it once it was sent
 	if x.Stream {
 		call.Header.Set("Accept", "text/event-stream")
 	}
-	transport.Ask(ctx, u.env.HTTP, transport.Try{Call: call, Read: x.Read, Refused: openai.ParseError}, nil)(yield)
-	return nil
+	return transport.Ask(ctx, u.env.HTTP, transport.Try{Call: call, Read: x.Read, Refused: openai.ParseError}, nil), nil
 }
 
 // wsaRefused is what Windows says (winsock2.h) where others say ECONNREFUSED.

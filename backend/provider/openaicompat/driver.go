@@ -131,31 +131,31 @@ func (u *upstream) configured() openai.Options {
 // Stream sends req and yields the answer. A request that the service refuses for a parameter it does not know, or for a
 // signature in the history, is mended and sent once more.
 func (u *upstream) Stream(ctx context.Context, req *canon.Request) canon.Stream {
-	return func(yield func(canon.Event, error) bool) {
-		o := u.options
-		apply(&o, u.memory.learned(req.Model))
-		call, err := u.call(ctx, "/chat/completions")
-		if err != nil {
-			yield(canon.Event{}, call.Fill(err))
-			return
-		}
-		if req.Format == openai.Name {
-			transport.Forward(call.Header, req.Headers, "OpenAI-Beta", "Idempotency-Key")
-		}
-		first, err := u.try(call, req, o)
-		if err != nil {
-			yield(canon.Event{}, call.Fill(err))
-			return
-		}
-		repair := func(e *apierror.Error) (transport.Try, bool) {
-			if !u.mend(&o, req.Model, e) {
-				return transport.Try{}, false
-			}
-			second, err := u.try(call, req, o)
-			return second, err == nil
-		}
-		transport.Ask(ctx, u.env.HTTP, first, repair)(yield)
+	return func(yield func(canon.Event, error) bool) { u.ask(ctx, req)(yield) }
+}
+
+func (u *upstream) ask(ctx context.Context, req *canon.Request) canon.Stream {
+	o := u.options
+	apply(&o, u.memory.learned(req.Model))
+	call, err := u.call(ctx, "/chat/completions")
+	if err != nil {
+		return canon.Failed(call.Fill(err))
 	}
+	if req.Format == openai.Name {
+		transport.Forward(call.Header, req.Headers, "OpenAI-Beta", "Idempotency-Key")
+	}
+	first, err := u.try(call, req, o)
+	if err != nil {
+		return canon.Failed(call.Fill(err))
+	}
+	repair := func(e *apierror.Error) (transport.Try, bool) {
+		if !u.mend(&o, req.Model, e) {
+			return transport.Try{}, false
+		}
+		second, err := u.try(call, req, o)
+		return second, err == nil
+	}
+	return transport.Ask(ctx, u.env.HTTP, first, repair)
 }
 
 func (u *upstream) try(call transport.Call, req *canon.Request, o openai.Options) (transport.Try, error) {
@@ -165,7 +165,7 @@ func (u *upstream) try(call transport.Call, req *canon.Request, o openai.Options
 	if err != nil {
 		return transport.Try{}, err
 	}
-	call.Body = x.Body
+	call.Body, x.Body = x.Body, nil // whoever has it lets go of it once it was sent
 	call.Header = call.Header.Clone()
 	if x.Stream {
 		call.Header.Set("Accept", "text/event-stream")

@@ -118,27 +118,27 @@ var (
 // Stream sends req and yields the answer. A request that the service refuses for a parameter it does not know, or for
 // encrypted reasoning that it cannot read, is mended and sent once more.
 func (r *responder) Stream(ctx context.Context, req *canon.Request) canon.Stream {
-	return func(yield func(canon.Event, error) bool) {
-		o := r.learned(req.Model)
-		call, err := r.prepare(ctx, req, "/responses")
-		if err != nil {
-			yield(canon.Event{}, call.Fill(err))
-			return
-		}
-		first, err := tryResponses(call, req, o)
-		if err != nil {
-			yield(canon.Event{}, call.Fill(err))
-			return
-		}
-		repair := func(e *apierror.Error) (transport.Try, bool) {
-			if !r.mend(&o, req.Model, e) {
-				return transport.Try{}, false
-			}
-			second, err := tryResponses(call, req, o)
-			return second, err == nil
-		}
-		transport.Ask(ctx, r.env.HTTP, first, repair)(yield)
+	return func(yield func(canon.Event, error) bool) { r.ask(ctx, req)(yield) }
+}
+
+func (r *responder) ask(ctx context.Context, req *canon.Request) canon.Stream {
+	o := r.learned(req.Model)
+	call, err := r.prepare(ctx, req, "/responses")
+	if err != nil {
+		return canon.Failed(call.Fill(err))
 	}
+	first, err := tryResponses(call, req, o)
+	if err != nil {
+		return canon.Failed(call.Fill(err))
+	}
+	repair := func(e *apierror.Error) (transport.Try, bool) {
+		if !r.mend(&o, req.Model, e) {
+			return transport.Try{}, false
+		}
+		second, err := tryResponses(call, req, o)
+		return second, err == nil
+	}
+	return transport.Ask(ctx, r.env.HTTP, first, repair)
 }
 
 func (r *responder) prepare(ctx context.Context, req *canon.Request, path string) (transport.Call, error) {
@@ -154,7 +154,7 @@ func tryResponses(call transport.Call, req *canon.Request, o responses.Options) 
 	if err != nil {
 		return transport.Try{}, err
 	}
-	call.Body = x.Body
+	call.Body, x.Body = x.Body, nil // whoever has it lets go of it once it was sent
 	call.Header = call.Header.Clone()
 	if x.Stream {
 		call.Header.Set("Accept", "text/event-stream")
