@@ -10,8 +10,10 @@ import (
 
 // answer passes one attempt's events on: held back until content comes, then as they come.
 type answer struct {
-	call  *Call
-	yield yieldFunc
+	call     *Call
+	provider string
+	yield    yieldFunc
+
 	held  []canon.Event
 	open  bool // committed
 	parts bool // something with content was in it
@@ -23,11 +25,11 @@ type answer struct {
 // maxHeld bounds what is held back before content: a healthy upstream sends a handful of events.
 const maxHeld = 1024
 
-func (a *answer) event(ev canon.Event) error {
+func (a *answer) event(ev *canon.Event) error {
 	if a.done {
 		return nil // an upstream that goes on after its end
 	}
-	if err := a.observe(&ev); err != nil {
+	if err := a.observe(ev); err != nil {
 		return err
 	}
 	if a.done && a.call.usage.Input < 0 && a.call.usage.Output < 0 {
@@ -39,8 +41,9 @@ func (a *answer) event(ev canon.Event) error {
 }
 
 // pass hands an event on, or holds it back while nothing with content has come.
-func (a *answer) pass(ev canon.Event) error {
-	if !a.open {
+func (a *answer) pass(ev *canon.Event) error {
+	begins := !a.open
+	if begins {
 		if !ev.Content() {
 			if len(a.held) < maxHeld {
 				a.held = append(a.held, ev.Clone())
@@ -51,22 +54,26 @@ func (a *answer) pass(ev canon.Event) error {
 			return err
 		}
 	}
-	if !a.yield(ev, nil) {
+	if !a.yield(*ev, nil) {
 		return errStopped
+	}
+	if begins {
+		a.letGo()
 	}
 	return nil
 }
 
 // estimate makes the usage of an answer that came without: clients steer their compaction by it.
-func (a *answer) estimate() canon.Event {
+func (a *answer) estimate() *canon.Event {
 	c := a.call
 	c.usage.Estimated = true
 	c.usage.Output = (c.outBytes + 3) / 4
-	if c.req.Expanded() {
-		c.usage.Input = wire.EstimateTokens(c.req)
+	if !a.open {
+		c.estimatePrompt()
 	}
+	c.usage.Input = c.prompt
 	u := c.usage
-	return canon.Event{Kind: canon.KindUsage, Usage: &u, More: true}
+	return &canon.Event{Kind: canon.KindUsage, Usage: &u, More: true}
 }
 
 // commit lets go of what was held back. From here on nothing is retried.
@@ -82,6 +89,23 @@ func (a *answer) commit() error {
 	}
 	a.held = nil
 	return nil
+}
+
+// letGo frees the conversation once the first content went out. A client that wants no stream has its answer rendered from the request at the end; it
+// keeps it for that long.
+func (a *answer) letGo() {
+	a.call.estimatePrompt()
+	if a.call.req.Stream {
+		a.call.req.Release()
+		a.call.sent.Release() // a driver may still hold it
+		a.call.sent = nil
+	}
+}
+
+func (c *Call) estimatePrompt() {
+	if c.req.Expanded() {
+		c.prompt = wire.EstimateTokens(c.req)
+	}
 }
 
 // observe takes notes for the log, and refuses an answer that is none.

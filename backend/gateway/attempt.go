@@ -27,10 +27,16 @@ func (c *Call) Stream(ctx context.Context) canon.Stream {
 		err := c.run(ctx, yield)
 		c.finishRow(ctx, err)
 		if err != nil && !errors.Is(err, errStopped) {
-			yield(canon.Event{}, err)
+			yieldError(yield, err)
 		}
 	}
 }
+
+// yieldError ends a stream. It is no part of its callers, for an empty event would lie on their stacks all the time that a
+// stream waits; see decision 0005.
+//
+//go:noinline
+func yieldError(yield yieldFunc, err error) { yield(canon.Event{}, err) }
 
 // errStopped reports that the reader of the stream has gone.
 var errStopped = errors.New("the reader went away")
@@ -45,7 +51,8 @@ func (c *Call) run(ctx context.Context, yield yieldFunc) error {
 	limits := c.g.limits("")
 	var largest int64 // context of the largest candidate that found the prompt too long
 	tooLong := false
-	for _, cand := range plan.Candidates {
+	for i := range plan.Candidates {
+		cand := &plan.Candidates[i]
 		if tooLong && cand.Facts.Context <= largest {
 			c.steps = append(c.steps, cand.Provider+": skipped, its context is not larger")
 			continue
@@ -95,12 +102,11 @@ func needsOf(req *canon.Request) route.Needs {
 }
 
 // candidate tries the accounts of one provider and model.
-func (c *Call) candidate(ctx context.Context, cand route.Candidate, attempts int, yield yieldFunc) error {
-	req, err := c.prepare(cand)
-	if err != nil {
+func (c *Call) candidate(ctx context.Context, cand *route.Candidate, attempts int, yield yieldFunc) error {
+	var err error
+	if c.sent, err = c.prepare(cand); err != nil {
 		return err
 	}
-	policy := c.g.policy(cand.Provider)
 	skip := map[string]struct{}{}
 	limit := c.g.limits(cand.Provider).Accounts
 	var last error
@@ -116,7 +122,7 @@ func (c *Call) candidate(ctx context.Context, cand route.Candidate, attempts int
 			return last
 		}
 		skip[lease.AccountID()] = struct{}{}
-		if last = c.account(ctx, cand, lease, req, policy, attempts, yield); last == nil || errors.Is(last, errStopped) || c.committed() {
+		if last = c.account(ctx, cand, lease, attempts, yield); last == nil || errors.Is(last, errStopped) || c.committed() {
 			return last
 		}
 		switch apierror.PolicyOf(apierror.KindOf(last)).NextAccount {
@@ -130,7 +136,7 @@ func (c *Call) candidate(ctx context.Context, cand route.Candidate, attempts int
 }
 
 // prepare makes the request of one candidate. The conversation is read only if the candidate speaks another format.
-func (c *Call) prepare(cand route.Candidate) (*canon.Request, error) {
+func (c *Call) prepare(cand *route.Candidate) (*canon.Request, error) {
 	if cand.Wire != c.req.Format {
 		if err := c.req.Expand(); err != nil {
 			return nil, err
@@ -176,15 +182,15 @@ func storedElsewhere(req *canon.Request) error {
 }
 
 // account tries one account, and once more where the table says so. The lease goes back in every case.
-func (c *Call) account(ctx context.Context, cand route.Candidate, lease *account.Lease, req *canon.Request, policy provider.Policy, attempts int, yield yieldFunc) (err error) {
+func (c *Call) account(ctx context.Context, cand *route.Candidate, lease *account.Lease, attempts int, yield yieldFunc) (err error) {
 	defer func() { lease.Release(blame(err)) }()
-	repeats := 1
+	policy, repeats := c.g.policy(cand.Provider), 1
 	if policy.Repeats != 0 {
 		repeats = min(max(policy.Repeats, 0), 3)
 	}
 	renewed := false
 	for n := 0; ; n++ {
-		err = c.attempt(ctx, cand, lease, req, policy, yield)
+		err = c.attempt(ctx, cand, lease, c.timeouts(cand.Provider, &policy), yield)
 		if err == nil || errors.Is(err, errStopped) || c.committed() {
 			return err
 		}
@@ -199,7 +205,7 @@ func (c *Call) account(ctx context.Context, cand route.Candidate, lease *account
 		if n >= repeats || c.Route().Attempts >= attempts {
 			return err
 		}
-		pause, again := again(e, policy)
+		pause, again := again(e, &policy)
 		if !again {
 			return err
 		}
@@ -220,7 +226,7 @@ func blame(err error) error {
 }
 
 // again says whether the same account is tried once more, and after which pause.
-func again(e *apierror.Error, policy provider.Policy) (time.Duration, bool) {
+func again(e *apierror.Error, policy *provider.Policy) (time.Duration, bool) {
 	switch apierror.PolicyOf(e.Kind).Same {
 	case apierror.RepeatOnce:
 		return 200*time.Millisecond + time.Duration(rand.Int64N(int64(600*time.Millisecond))), true
@@ -233,7 +239,7 @@ func again(e *apierror.Error, policy provider.Policy) (time.Duration, bool) {
 
 // renew replaces the login that the service refused, once. What stays in the way is the outcome of the attempt then: a line
 // that failed does not make the login a bad one.
-func (c *Call) renew(ctx context.Context, cand route.Candidate, lease *account.Lease, refused *apierror.Error) (bool, error) {
+func (c *Call) renew(ctx context.Context, cand *route.Candidate, lease *account.Lease, refused *apierror.Error) (bool, error) {
 	ok, err := lease.Renew(ctx)
 	switch {
 	case ok:
@@ -245,55 +251,63 @@ func (c *Call) renew(ctx context.Context, cand route.Candidate, lease *account.L
 	}
 }
 
-// attempt sends the request once. Events are held back until content comes; then it is committed and everything passes.
-func (c *Call) attempt(ctx context.Context, cand route.Candidate, lease *account.Lease, req *canon.Request, policy provider.Policy, yield yieldFunc) (err error) {
+// attempt sends the request once and notes how it went.
+func (c *Call) attempt(ctx context.Context, cand *route.Candidate, lease *account.Lease, limit timeouts, yield yieldFunc) error {
 	begun := time.Now()
 	c.setRoute(func(r *Route) {
 		r.Provider, r.AccountID, r.Account, r.Model, r.Attempts, r.Dropped = cand.Provider, lease.AccountID(), lease.Label(), cand.Model, r.Attempts+1, nil
 	})
-	defer func() {
-		if err != nil && !errors.Is(err, errStopped) {
-			err = c.explain(ctx, cand, lease, err)
-		}
-		c.trace = append(c.trace, traceOf(cand, lease, begun, err))
-	}()
-	actx, cancel := context.WithCancelCause(ctx)
+	a := &answer{call: c, provider: cand.Provider, yield: yield, keep: c.req.Format != cand.Wire && !carries(c.req.Format)}
+	err := a.relay(ctx, lease, limit)
+	if err != nil && !errors.Is(err, errStopped) {
+		err = c.explain(ctx, cand, lease, err)
+	}
+	c.trace = append(c.trace, traceOf(cand, lease, begun, err))
+	return err
+}
+
+// relay passes the upstream's answer on. Events are held back until content comes; then it is committed and everything
+// passes.
+func (a *answer) relay(ctx context.Context, lease *account.Lease, limit timeouts) error {
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	first := time.AfterFunc(c.firstLimit(cand.Provider, policy), func() { cancel(errFirst) })
+	first := time.AfterFunc(limit.first, func() { cancel(errFirst) })
 	defer first.Stop()
-	if total := c.g.limits(cand.Provider).Total; total > 0 {
-		t := time.AfterFunc(total, func() { cancel(errTotal) })
+	if limit.total > 0 {
+		t := time.AfterFunc(limit.total, func() { cancel(errTotal) })
 		defer t.Stop()
 	}
-	a := &answer{call: c, yield: yield, keep: c.req.Format != cand.Wire}
-	for ev, serr := range lease.Upstream().Stream(lease.Track(actx), req) {
-		if serr != nil {
-			return limitHit(actx, serr, c.firstLimit(cand.Provider, policy), c.g.limits(cand.Provider).Total)
+	for ev, err := range lease.Upstream().Stream(lease.Track(ctx), a.call.sent) {
+		if err != nil {
+			return limitHit(ctx, err, limit)
 		}
 		if ev.Kind != canon.KindPing && ev.Kind != canon.KindFrame {
 			first.Stop()
 		}
-		if err := a.event(ev); err != nil {
+		if err := a.event(&ev); err != nil {
 			return err
 		}
 	}
 	if !a.done {
-		return limitHit(actx, apierror.New(apierror.Truncated, "%s closed the stream early", cand.Provider), c.firstLimit(cand.Provider, policy), 0)
+		return limitHit(ctx, apierror.New(apierror.Truncated, "%s closed the stream early", a.provider), limit)
 	}
-	a.remember(c.g.opaque)
+	a.remember(a.call.g.opaque)
 	return nil
 }
 
-func (c *Call) firstLimit(providerID string, policy provider.Policy) time.Duration {
+// timeouts bound one attempt.
+type timeouts struct {
+	first time.Duration // until the first event
+	total time.Duration // 0 = none
+}
+
+func (c *Call) timeouts(providerID string, policy *provider.Policy) timeouts {
 	l := c.g.limits(providerID)
-	d := l.FirstEvent
-	if policy.FirstEvent > 0 {
-		d = max(d, policy.FirstEvent)
-	}
+	t := timeouts{first: max(l.FirstEvent, policy.FirstEvent), total: l.Total}
 	if !c.req.Stream {
-		d = max(d, l.Whole)
+		t.first = max(t.first, l.Whole)
 	}
-	return d
+	return t
 }
 
 var (
@@ -302,12 +316,12 @@ var (
 )
 
 // limitHit names the time limit that ended an attempt, where one did.
-func limitHit(ctx context.Context, err error, first, total time.Duration) error {
+func limitHit(ctx context.Context, err error, limit timeouts) error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errFirst):
-		return &apierror.Error{Kind: apierror.Timeout, Msg: "no answer began within " + first.String() + " (time limit first_event)", Err: err}
+		return &apierror.Error{Kind: apierror.Timeout, Msg: "no answer began within " + limit.first.String() + " (time limit first_event)", Err: err}
 	case errors.Is(cause, errTotal):
-		return &apierror.Error{Kind: apierror.Timeout, Msg: "the answer took longer than " + total.String() + " (time limit total)", Err: err}
+		return &apierror.Error{Kind: apierror.Timeout, Msg: "the answer took longer than " + limit.total.String() + " (time limit total)", Err: err}
 	case errors.Is(cause, ErrShutdown):
 		return ErrShutdown
 	case ctx.Err() != nil:
@@ -318,7 +332,7 @@ func limitHit(ctx context.Context, err error, first, total time.Duration) error 
 }
 
 // explain completes an error with where it happened and notes it for the verdict.
-func (c *Call) explain(ctx context.Context, cand route.Candidate, lease *account.Lease, err error) error {
+func (c *Call) explain(ctx context.Context, cand *route.Candidate, lease *account.Lease, err error) error {
 	e := *apierror.From(err)
 	if e.Provider == "" {
 		e.Provider = cand.Provider
@@ -331,7 +345,7 @@ func (c *Call) explain(ctx context.Context, cand route.Candidate, lease *account
 	return &e
 }
 
-func traceOf(cand route.Candidate, lease *account.Lease, begun time.Time, err error) record.Attempt {
+func traceOf(cand *route.Candidate, lease *account.Lease, begun time.Time, err error) record.Attempt {
 	a := record.Attempt{Provider: cand.Provider, Account: lease.AccountID(), Label: lease.Label(), Model: cand.Model, MS: time.Since(begun).Milliseconds()}
 	switch {
 	case err == nil:

@@ -18,12 +18,12 @@ import (
 func (g *Gateway) Forward(ctx context.Context, providerID string, r *provider.RawRequest, caller Caller, send func(*provider.RawAnswer, Route) error) error {
 	c := g.Call(&canon.Request{Format: "forward", Op: r.Method, ModelAsked: r.Path}, caller)
 	c.end = g.record.Begin()
-	err := c.forward(ctx, route.Candidate{Provider: providerID, Wire: "forward"}, r, send)
+	err := c.forward(ctx, &route.Candidate{Provider: providerID, Wire: "forward"}, r, send)
 	c.finishRow(ctx, err)
 	return err
 }
 
-func (c *Call) forward(ctx context.Context, cand route.Candidate, r *provider.RawRequest, send func(*provider.RawAnswer, Route) error) error {
+func (c *Call) forward(ctx context.Context, cand *route.Candidate, r *provider.RawRequest, send func(*provider.RawAnswer, Route) error) error {
 	skip := map[string]struct{}{}
 	var spare *provider.RawAnswer // what the last account was refused with, where it may be shown
 	limits := c.g.limits(cand.Provider)
@@ -56,7 +56,7 @@ func (c *Call) forward(ctx context.Context, cand route.Candidate, r *provider.Ra
 // forwarding is one attempt.
 type forwarding struct {
 	call    *Call
-	cand    route.Candidate
+	cand    *route.Candidate
 	lease   *account.Lease
 	request *provider.RawRequest
 	send    func(*provider.RawAnswer, Route) error
@@ -88,7 +88,7 @@ func (f *forwarding) once(ctx context.Context) (err error) {
 	answer, err := forwarder.Forward(actx, f.request)
 	if err != nil {
 		f.spare = answer
-		return limitHit(actx, err, limits.Whole, limits.Total)
+		return limitHit(actx, err, timeouts{limits.Whole, limits.Total})
 	}
 	defer answer.Body.Close()
 	first.Stop()
@@ -101,7 +101,7 @@ func (f *forwarding) once(ctx context.Context) (err error) {
 		if errors.Is(err, ErrClientGone) {
 			return ErrClientGone
 		}
-		return limitHit(actx, err, limits.Whole, limits.Total)
+		return limitHit(actx, err, timeouts{limits.Whole, limits.Total})
 	}
 	return nil
 }

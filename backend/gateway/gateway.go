@@ -105,6 +105,7 @@ type Call struct {
 	mu    sync.Mutex // guards route
 	route Route
 
+	sent     *canon.Request // what the upstream gets; nil once the answer has begun
 	trace    []record.Attempt
 	failures []failure
 	steps    []string
@@ -113,11 +114,12 @@ type Call struct {
 	first    time.Time // when the first content came
 	status   int       // of an answer that passed through as it was; 0 = 200
 	outBytes int64     // of visible output, for an estimate where no usage comes
+	prompt   int64     // estimated tokens of the prompt, -1 = it was never read
 }
 
 // Call prepares a request. Nothing is sent before its Stream is read.
 func (g *Gateway) Call(req *canon.Request, caller Caller) *Call {
-	return &Call{g: g, req: req, caller: caller, begun: time.Now(), usage: canon.UnknownUsage()}
+	return &Call{g: g, req: req, caller: caller, begun: time.Now(), usage: canon.UnknownUsage(), prompt: -1}
 }
 
 // Route returns the way taken so far. It may be called from any goroutine.

@@ -49,8 +49,8 @@ func (c *ImageCall) run(ctx context.Context, yield func(canon.ImageEvent, error)
 		return err
 	}
 	c.call.steps = plan.Steps
-	for _, cand := range plan.Candidates {
-		err := c.candidate(ctx, cand, yield)
+	for i := range plan.Candidates {
+		err := c.candidate(ctx, &plan.Candidates[i], yield)
 		if err == nil || errors.Is(err, errStopped) || c.call.committed() {
 			return err
 		}
@@ -61,7 +61,7 @@ func (c *ImageCall) run(ctx context.Context, yield func(canon.ImageEvent, error)
 	return c.call.verdict()
 }
 
-func (c *ImageCall) candidate(ctx context.Context, cand route.Candidate, yield func(canon.ImageEvent, error) bool) error {
+func (c *ImageCall) candidate(ctx context.Context, cand *route.Candidate, yield func(canon.ImageEvent, error) bool) error {
 	skip := map[string]struct{}{}
 	var last error
 	for range c.call.g.limits(cand.Provider).Accounts {
@@ -83,7 +83,7 @@ func (c *ImageCall) candidate(ctx context.Context, cand route.Candidate, yield f
 }
 
 // once asks one account once. A picture costs money, so that nothing is repeated on the same account.
-func (c *ImageCall) once(ctx context.Context, cand route.Candidate, lease *account.Lease, yield func(canon.ImageEvent, error) bool) (err error) {
+func (c *ImageCall) once(ctx context.Context, cand *route.Candidate, lease *account.Lease, yield func(canon.ImageEvent, error) bool) (err error) {
 	call, begun := c.call, time.Now()
 	call.setRoute(func(r *Route) {
 		r.Provider, r.AccountID, r.Account, r.Model, r.Attempts = cand.Provider, lease.AccountID(), lease.Label(), cand.Model, r.Attempts+1
@@ -117,7 +117,7 @@ func (c *ImageCall) once(ctx context.Context, cand route.Candidate, lease *accou
 	done := false
 	for ev, err := range imager.Images(actx, &own) {
 		if err != nil {
-			return limitHit(actx, err, limits.Whole, limits.Total)
+			return limitHit(actx, err, timeouts{limits.Whole, limits.Total})
 		}
 		first.Stop()
 		if call.first.IsZero() {
@@ -132,7 +132,7 @@ func (c *ImageCall) once(ctx context.Context, cand route.Candidate, lease *accou
 		}
 	}
 	if !done {
-		return limitHit(actx, apierror.New(apierror.Truncated, "%s ended its answer early", cand.Provider), limits.Whole, limits.Total)
+		return limitHit(actx, apierror.New(apierror.Truncated, "%s ended its answer early", cand.Provider), timeouts{limits.Whole, limits.Total})
 	}
 	return nil
 }

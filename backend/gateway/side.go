@@ -34,7 +34,7 @@ func (c *Call) countUpstream(ctx context.Context) (int64, bool) {
 	if err != nil || len(plan.Candidates) == 0 {
 		return 0, false
 	}
-	cand := plan.Candidates[0]
+	cand := &plan.Candidates[0]
 	if cand.Wire != c.req.Format {
 		return 0, false // another family counts other tokens; an estimate is as good
 	}
@@ -68,7 +68,7 @@ func (g *Gateway) Embed(ctx context.Context, req *canon.Embed, caller Caller) (*
 	c := g.Call(&canon.Request{Format: req.Format, Op: "embeddings", ModelAsked: req.ModelAsked}, caller)
 	c.end = g.record.Begin()
 	var out *canon.Embeddings
-	err := c.side(ctx, func(ctx context.Context, cand route.Candidate, up provider.Upstream) error {
+	err := c.side(ctx, func(ctx context.Context, cand *route.Candidate, up provider.Upstream) error {
 		embedder, ok := up.(provider.Embedder)
 		if !ok {
 			return &apierror.Error{Kind: apierror.ModelNotFound, Msg: cand.Provider + " has no embeddings; ask for a model of a provider that has", Provider: cand.Provider}
@@ -90,7 +90,7 @@ func (g *Gateway) Compact(ctx context.Context, req *canon.Request, caller Caller
 	c := g.Call(req, caller)
 	c.end = g.record.Begin()
 	var out jsontext.Value
-	err := c.side(ctx, func(ctx context.Context, cand route.Candidate, up provider.Upstream) error {
+	err := c.side(ctx, func(ctx context.Context, cand *route.Candidate, up provider.Upstream) error {
 		compactor, ok := up.(provider.Compactor)
 		if !ok || cand.Wire != req.Format {
 			e := apierror.New(apierror.RouteNotFound, "%s cannot shorten a conversation; let the client do it", cand.Provider)
@@ -109,14 +109,14 @@ func (g *Gateway) Compact(ctx context.Context, req *canon.Request, caller Caller
 }
 
 // side does something that is no answer, by the same loop as answers: account after account, candidate after candidate.
-func (c *Call) side(ctx context.Context, do func(context.Context, route.Candidate, provider.Upstream) error) error {
+func (c *Call) side(ctx context.Context, do func(context.Context, *route.Candidate, provider.Upstream) error) error {
 	plan, err := c.g.plan.Plan(ctx, c.query())
 	if err != nil {
 		return err
 	}
 	c.steps = plan.Steps
-	for _, cand := range plan.Candidates {
-		err := c.sideCandidate(ctx, cand, do)
+	for i := range plan.Candidates {
+		err := c.sideCandidate(ctx, &plan.Candidates[i], do)
 		if err == nil {
 			return nil
 		}
@@ -127,7 +127,7 @@ func (c *Call) side(ctx context.Context, do func(context.Context, route.Candidat
 	return c.verdict()
 }
 
-func (c *Call) sideCandidate(ctx context.Context, cand route.Candidate, do func(context.Context, route.Candidate, provider.Upstream) error) error {
+func (c *Call) sideCandidate(ctx context.Context, cand *route.Candidate, do func(context.Context, *route.Candidate, provider.Upstream) error) error {
 	skip := map[string]struct{}{}
 	var last error
 	for range c.g.limits(cand.Provider).Accounts {
@@ -152,7 +152,7 @@ func (c *Call) sideCandidate(ctx context.Context, cand route.Candidate, do func(
 	return last
 }
 
-func (c *Call) sideOnce(ctx context.Context, cand route.Candidate, lease *account.Lease, do func(context.Context, route.Candidate, provider.Upstream) error) (err error) {
+func (c *Call) sideOnce(ctx context.Context, cand *route.Candidate, lease *account.Lease, do func(context.Context, *route.Candidate, provider.Upstream) error) (err error) {
 	begun := time.Now()
 	defer func() {
 		if err != nil {

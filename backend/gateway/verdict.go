@@ -21,7 +21,7 @@ type failure struct {
 	err               *apierror.Error
 }
 
-func (c *Call) fail(cand route.Candidate, lease *account.Lease, e *apierror.Error) {
+func (c *Call) fail(cand *route.Candidate, lease *account.Lease, e *apierror.Error) {
 	f := failure{provider: cand.Provider, err: e}
 	if lease != nil {
 		f.account = lease.Label()
