@@ -32,6 +32,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c wire.Codec, op
 	defer s.inFlight.Add(-1)
 	calls, stream := s.calls(r, c, req)
 	if req.Stream {
+		s.memory.add(1)
+		defer s.memory.add(-1)
 		s.stream(w, r, c, req, calls, stream)
 		return
 	}

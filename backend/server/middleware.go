@@ -30,27 +30,35 @@ func callerOf(r *http.Request) gateway.Caller {
 
 // ServeHTTP guards, cleans the path and hands over to an endpoint.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r, caller := identify(w, r)
+	defer s.recoverPanic(w, r)
+	if !s.turnedAway(w, r) {
+		s.dispatch(w, r, caller)
+	}
+}
+
+// identify gives a request its id and a place for what is found out about its sender.
+func identify(w http.ResponseWriter, r *http.Request) (*http.Request, *gateway.Caller) {
 	caller := &gateway.Caller{RequestID: requestID(), HeaderProvider: headerProvider(r)}
 	h := w.Header()
 	h.Set("X-Patchbay-Request-Id", caller.RequestID)
 	h.Set("X-Request-Id", caller.RequestID)
 	h.Set("Request-Id", caller.RequestID)
-	r = r.WithContext(context.WithValue(r.Context(), callerKey{}, caller))
-	defer s.recoverPanic(w, r)
+	return r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)), caller
+}
 
+// turnedAway answers what the guard lets not through, and what is no request for a model endpoint.
+func (s *Server) turnedAway(w http.ResponseWriter, r *http.Request) (done bool) {
 	guard := s.o.Settings().Guard
 	if !guard.hostAllowed(r.Host) {
 		http.Error(w, "this host name is not known to Patchbay; add it to server.allowed_hosts if it should be", http.StatusForbidden)
-		return
+		return true
 	}
 	if s.o.API != nil && strings.HasPrefix(r.URL.Path, "/api/") {
 		s.o.API.ServeHTTP(w, r) // no page of another origin ever reaches it: the rules below are for the model endpoints
-		return
+		return true
 	}
-	if guard.cors(w, r) {
-		return
-	}
-	s.dispatch(w, r, caller)
+	return guard.cors(w, r)
 }
 
 // headerProvider reads the header that names a provider; the second one is AIClient-2-API's.

@@ -91,12 +91,13 @@ type Server struct {
 	host     *host                  // the one that this server is, nil for the main one
 	http     *http.Server
 	inFlight atomic.Int64
+	memory   *settler
 	stop     context.CancelCauseFunc
 }
 
 // New returns a Server; Serve starts it.
 func New(o Options) *Server {
-	s := &Server{o: o, mux: http.NewServeMux(), access: map[string]wire.Access{}, hosts: map[string]*host{}}
+	s := &Server{o: o, mux: http.NewServeMux(), memory: newSettler(), access: map[string]wire.Access{}, hosts: map[string]*host{}}
 	s.routes()
 	base, stop := context.WithCancelCause(context.Background())
 	s.stop = stop
