@@ -48,7 +48,8 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request, c wire.Codec, op
 
 // imageStream sends images as they are made.
 func (s *Server) imageStream(w http.ResponseWriter, r *http.Request, c wire.Codec, req *canon.ImageRequest, call *gateway.ImageCall) {
-	out := wire.NewWriter(w, c.(wire.ImageCodec).NewImageRenderer(req), s.o.Settings().KeepAlive, func(h http.Header) { routeHeaders(h, call.Route()) })
+	ic := c.(wire.ImageCodec)
+	out := wire.NewWriter(w, ic.NewImageRenderer(req), s.o.Settings().KeepAlive, func(h http.Header) { routeHeaders(h, call.Route()) })
 	defer out.Close()
 	for ev, err := range call.Steps(r.Context()) {
 		if err != nil {
@@ -57,6 +58,9 @@ func (s *Server) imageStream(w http.ResponseWriter, r *http.Request, c wire.Code
 				s.fail(w, r, c, e)
 			}
 			return
+		}
+		if len(ev.Pictures) > 0 {
+			ev.Raw = ic.AppendImages(nil, []canon.ImageEvent{ev})
 		}
 		if out.Event(wire.ImageStep(ev)) != nil {
 			return // the client is gone; leaving the loop stops the upstream

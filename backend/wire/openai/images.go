@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"io"
 	"iter"
@@ -38,7 +39,62 @@ func (Codec) DecodeImage(op wire.Op, r *http.Request, body []byte) (*canon.Image
 		return nil, apierror.Invalid("prompt", "prompt is required")
 	}
 	req.Model = req.ModelAsked
+	if op == OpEdits {
+		req.Sources = func() ([]canon.Media, error) { return imageSources(req, params["boundary"]) }
+	}
 	return req, nil
+}
+
+// imageSources reads the pictures to edit.
+func imageSources(req *canon.ImageRequest, boundary string) (out []canon.Media, err error) {
+	if boundary == "" {
+		return objectSources(req)
+	}
+	err = eachPart(req.Body, boundary, func(p *multipart.Part) error {
+		name := p.FormName()
+		if name == "mask" {
+			return unsupported("mask", "%s takes no mask: say in words what is to change", req.ModelAsked)
+		}
+		if name != "image" && !strings.HasPrefix(name, "image[") {
+			return nil
+		}
+		b, err := io.ReadAll(p)
+		if err != nil {
+			return err
+		}
+		mime := wire.SniffImage(b)
+		if mime == "" {
+			return apierror.Invalid(name, "%s is no picture in PNG, JPEG, GIF or WebP", name)
+		}
+		out = append(out, canon.Media{MIME: mime, Data: b})
+		return nil
+	})
+	return out, err
+}
+
+// objectSources reads the pictures of a JSON body: images[].image_url, as data or as an address.
+func objectSources(req *canon.ImageRequest) (out []canon.Media, err error) {
+	if !isNull(member(req.Body, "mask")) {
+		return nil, unsupported("mask", "%s takes no mask: say in words what is to change", req.ModelAsked)
+	}
+	list := walkArray(member(req.Body, "images"))
+	for i := 0; !list.Bad && list.Next(); i++ {
+		field := "images[" + strconv.Itoa(i) + "]"
+		u := text(member(list.Value, "image_url"))
+		switch {
+		case u == "":
+			return nil, unsupported(field, "%s takes pictures as image_url only: files of another service are not known to it", req.ModelAsked)
+		case strings.HasPrefix(u, "data:"):
+			mime, data, err := wire.ParseDataURL(u)
+			if err != nil {
+				return nil, apierror.Invalid(field+".image_url", "%s.image_url is no valid data URL", field)
+			}
+			out = append(out, canon.Media{MIME: mime, Data: data})
+		default:
+			out = append(out, canon.Media{URL: u})
+		}
+	}
+	return out, nil
 }
 
 func readImageObject(req *canon.ImageRequest) error {
@@ -282,6 +338,9 @@ func (Codec) AppendImages(dst []byte, steps []canon.ImageEvent) []byte {
 	if n := len(steps); n > 0 && steps[n-1].Done && len(steps[n-1].Raw) > 0 {
 		return append(dst, steps[n-1].Raw...)
 	}
+	if n := len(steps); n > 0 && len(steps[n-1].Pictures) > 0 {
+		return appendPictures(dst, steps[n-1])
+	}
 	created, usage := []byte("0"), []byte(nil)
 	dst = append(dst, `{"data":[`...)
 	n := 0
@@ -314,6 +373,28 @@ func (Codec) AppendImages(dst []byte, steps []canon.ImageEvent) []byte {
 	dst = append(append(dst, `],"created":`...), created...)
 	if usage != nil {
 		dst = append(append(dst, `,"usage":`...), usage...)
+	}
+	return append(dst, '}')
+}
+
+// appendPictures renders what a service of another form made.
+func appendPictures(dst []byte, ev canon.ImageEvent) []byte {
+	dst = strconv.AppendInt(append(dst, `{"created":`...), ev.Created, 10)
+	dst = append(dst, `,"data":[`...)
+	for i, p := range ev.Pictures {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = base64.StdEncoding.AppendEncode(append(dst, `{"b64_json":"`...), p.Data)
+		dst = append(dst, `"}`...)
+	}
+	dst = append(dst, ']')
+	if u := ev.Usage; u != nil {
+		in, out := canon.Known(u.Input), canon.Known(u.Output)
+		dst = strconv.AppendInt(append(dst, `,"usage":{"input_tokens":`...), in, 10)
+		dst = strconv.AppendInt(append(dst, `,"output_tokens":`...), out, 10)
+		dst = strconv.AppendInt(append(dst, `,"total_tokens":`...), in+out, 10)
+		dst = append(dst, '}')
 	}
 	return append(dst, '}')
 }

@@ -231,6 +231,53 @@ func TestWholeAnswerOfImages(t *testing.T) {
 	}
 }
 
+func TestPicturesToEditAreRead(t *testing.T) {
+	const png = "\x89PNG\r\n\x1a\n rest"
+	read := func(contentType, body string) ([]canon.Media, error) {
+		req, err := decodeImage(OpEdits, contentType, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return req.Sources()
+	}
+	ct, body := form("prompt", "x", "image[]@a.png", png, "image[1]@b.png", png, "size", "1x1")
+	got, err := read(ct, body)
+	if err != nil || len(got) != 2 || got[0].MIME != "image/png" || string(got[1].Data) != png {
+		t.Errorf("%+v %v", got, err)
+	}
+	got, err = read("application/json", `{"prompt":"x","images":[{"image_url":"data:image/png;base64,iVBO"},{"image_url":"https://h/i.png"}]}`)
+	if err != nil || len(got) != 2 || got[0].MIME != "image/png" || got[1].URL != "https://h/i.png" {
+		t.Errorf("%+v %v", got, err)
+	}
+	masked, maskedBody := form("prompt", "x", "image@a.png", png, "mask@m.png", png)
+	noPicture, noPictureBody := form("prompt", "x", "image@a.txt", "text")
+	for _, c := range [][3]string{
+		{masked, maskedBody, "mask"}, {noPicture, noPictureBody, "image"},
+		{"application/json", `{"prompt":"x","images":[],"mask":{"image_url":"data:"}}`, "mask"},
+		{"application/json", `{"prompt":"x","images":[{"file_id":"f"}]}`, "images[0]"},
+		{"application/json", `{"prompt":"x","images":[{"image_url":"data:nonsense"}]}`, "images[0].image_url"},
+	} {
+		if _, err := read(c[0], c[1]); apierror.From(err).Param != c[2] {
+			t.Errorf("%s: %v", c[2], err)
+		}
+	}
+	if req, err := decodeImage(OpGenerations, "application/json", `{"prompt":"x"}`); err != nil || req.Sources != nil {
+		t.Errorf("%+v %v", req, err)
+	}
+}
+
+func TestPicturesOfAnotherForm(t *testing.T) {
+	ev := canon.ImageEvent{Done: true, Created: 7, Pictures: []canon.Media{{Data: []byte("A")}, {Data: []byte("B")}}, Usage: &canon.Usage{Input: 3, Output: 5}}
+	want := `{"created":7,"data":[{"b64_json":"QQ=="},{"b64_json":"Qg=="}],"usage":{"input_tokens":3,"output_tokens":5,"total_tokens":8}}`
+	if d := cmp.Diff(want, string(Codec{}.AppendImages(nil, []canon.ImageEvent{ev}))); d != "" {
+		t.Error(d)
+	}
+	ev.Usage, ev.Pictures = nil, ev.Pictures[:1]
+	if d := cmp.Diff(`{"created":7,"data":[{"b64_json":"QQ=="}]}`, string(Codec{}.AppendImages(nil, []canon.ImageEvent{ev}))); d != "" {
+		t.Error(d)
+	}
+}
+
 func FuzzImages(f *testing.F) {
 	for _, s := range []string{wholeImages, imageStreamD, "event: error\ndata: {}\n\n", "data: {\"type\":\"x.completed\"}\n\n"} {
 		f.Add(s)
