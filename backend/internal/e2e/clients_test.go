@@ -58,14 +58,12 @@ var clientPrograms = []clientProgram{
 		},
 	},
 	{
-		name: "codex", format: "responses", setUp: setUpCodex,
-		args: func(clientRun) []string {
-			return []string{"exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", clientPrompt}
-		},
+		name: "codex", format: "responses", setUp: setUpCodex, args: codexArgs,
 		picture: func(_ clientRun, file string) []string {
 			return []string{"exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", picturePrompt, "-i", file}
 		},
 	},
+	{name: "codex", face: "websocket", format: "responses", setUp: setUpCodex, args: codexArgs}, // it tries one, is refused, and goes on
 	{
 		name: "gemini", format: "gemini", setUp: setUpGemini, alias: "some-model",
 		args: func(r clientRun) []string { return []string{"-y", "-m", r.model, "-p", clientPrompt} },
@@ -85,6 +83,7 @@ var clientPrograms = []clientProgram{
 	{
 		name: "opencode", face: "openai-compatible", format: "openai", setUp: setUpOpenCode, args: openCodeArgs, picture: openCodePicture,
 	},
+	{name: "opencode", face: "openai", format: "responses", setUp: setUpOpenCode, args: openCodeArgs},
 	{
 		name: "opencode", face: "anthropic", format: "anthropic", setUp: setUpOpenCode, args: openCodeArgs, picture: openCodePicture,
 	},
@@ -95,7 +94,15 @@ func setUpClaude(r clientRun) []string {
 		"DISABLE_AUTOUPDATER=1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "MAX_THINKING_TOKENS=4000"}
 }
 
+func codexArgs(clientRun) []string {
+	return []string{"exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", clientPrompt}
+}
+
 func setUpCodex(r clientRun) []string {
+	more := ""
+	if r.program.face == "websocket" {
+		more = "supports_websockets = true\n"
+	}
 	r.write(filepath.Join("codex", "config.toml"), `model = "`+r.model+`"
 model_provider = "patchbay"
 model_reasoning_effort = "medium"
@@ -104,7 +111,7 @@ name = "Patchbay"
 base_url = "`+r.base+`/v1"
 env_key = "PATCHBAY_CLIENT_KEY"
 wire_api = "responses"
-`)
+`+more)
 	return []string{"CODEX_HOME=" + filepath.Join(r.home, "codex"), "PATCHBAY_CLIENT_KEY=" + r.key}
 }
 

@@ -73,7 +73,8 @@ func TestIDsOfCalls(t *testing.T) {
 			t.Errorf("%q is not short", id)
 		}
 	}
-	if PositionID("f", 1, 2) != PositionID("f", 1, 2) || PositionID("f", 1, 2) == PositionID("f", 2, 1) {
+	first := PositionID("f", 1, 2)
+	if again := PositionID("f", 1, 2); first != again || first == PositionID("f", 2, 1) {
 		t.Error("ids by position")
 	}
 	if AtMost64("u") != "u" || len(AtMost64(long)) != 64 {

@@ -93,8 +93,13 @@ func (x *Exchange) WithoutReasoning() (*Exchange, error) {
 
 // Members that the endpoints besides the main one take (OpenAI's public API reference).
 var (
-	countMembers   = []string{"model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text", "truncation", "previous_response_id", "conversation"}
-	compactMembers = []string{"model", "input", "instructions", "tools", "parallel_tool_calls", "reasoning", "text", "prompt_cache_key", "previous_response_id"}
+	countMembers = []string{
+		"model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text", "truncation",
+		"previous_response_id", "conversation",
+	}
+	compactMembers = []string{
+		"model", "input", "instructions", "tools", "parallel_tool_calls", "reasoning", "text", "prompt_cache_key", "previous_response_id",
+	}
 )
 
 // CountBody writes the body of a request that counts tokens.

@@ -18,7 +18,6 @@ type readPart struct {
 	args  strings.Builder
 	sums  []*strings.Builder
 	cites []byte
-	sig   bool
 	ended bool
 
 	pending string // text that may be the beginning of a stop string
@@ -257,7 +256,7 @@ func (s *reader) partDone(item, content int, v []byte) {
 	if t == 0 {
 		return
 	}
-	if item < len(s.items) && s.items[item] != nil && len(s.items[item].parts) > content && s.items[item].parts[content] != nil && s.items[item].parts[content].ended {
+	if p := s.at(item, content); p != nil && p.ended {
 		return
 	}
 	p := s.part(item, content, canon.Part{Type: t})
@@ -277,7 +276,7 @@ func (s *reader) partDone(item, content int, v []byte) {
 	}
 }
 
-// endPart ends a part, once. server is the whole item of a tool that the service ran.
+// endPart ends a part, once. whole replaces what its deltas say, if it is there.
 func (s *reader) endPart(p *readPart, logprobs jsontext.Value, whole *canon.Part) {
 	if p == nil || p.ended {
 		return
@@ -436,7 +435,8 @@ func (s *reader) serverDone(at int, kind string, v []byte) {
 		return
 	}
 	raw := append(jsontext.Value(nil), v...)
-	part := canon.Part{Type: canon.PartServer, ItemID: oai.Text(oai.Member(v, "id")), Server: raw, Opaque: &canon.Opaque{Family: wire.FamilyOpenAI, Kind: kind}}
-	p := s.part(at, 0, canon.Part{Type: canon.PartServer, Opaque: part.Opaque})
+	owner := &canon.Opaque{Family: wire.FamilyOpenAI, Kind: kind}
+	part := canon.Part{Type: canon.PartServer, ItemID: oai.Text(oai.Member(v, "id")), Server: raw, Opaque: owner}
+	p := s.part(at, 0, canon.Part{Type: canon.PartServer, Opaque: owner})
 	s.endPart(p, nil, &part)
 }
