@@ -97,6 +97,9 @@ func labelOf(k offered) string {
 		}
 		text += ": " + r.Text
 	}
+	if k.info.Instead != "" {
+		text = strings.TrimSuffix(text, ".") + ". Instead of it: " + k.info.Instead
+	}
 	return strings.TrimSuffix(text, ".") + ". Confirm that you have read this (accept_risk) to go on."
 }
 

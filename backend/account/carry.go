@@ -127,7 +127,7 @@ func (p *Pools) TakeIn(ctx context.Context, c Carried, replace bool) (Status, er
 		e := p.entries[row.ID]
 		e.row.Notes = row.Notes
 		p.mu.Unlock()
-		return p.swap(e, row, names(s.Settings)), nil
+		return p.swap(e, row, names(s.Settings), true), nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

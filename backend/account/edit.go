@@ -170,6 +170,7 @@ func (p *Pools) change(ctx context.Context, id string, fn func(*Account, *sealed
 
 	var row store.Account
 	var hidden []string
+	relogin := false
 	// Read and written in one transaction: a login that is renewed meanwhile, here or by another process, must not be
 	// overwritten by what it was.
 	err := p.needs.Store.Write(ctx, func(ctx context.Context) error {
@@ -177,6 +178,7 @@ func (p *Pools) change(ctx context.Context, id string, fn func(*Account, *sealed
 		s := before
 		s.Settings = maps.Clone(before.Settings)
 		fn(&a, &s)
+		relogin = s.Access != before.Access || s.Refresh != before.Refresh
 		var err error
 		if row, err = p.merge(old, a, &s); err != nil {
 			return err
@@ -197,7 +199,7 @@ func (p *Pools) change(ctx context.Context, id string, fn func(*Account, *sealed
 	if err != nil {
 		return Status{}, err
 	}
-	return p.swap(e, row, hidden), nil
+	return p.swap(e, row, hidden, relogin), nil
 }
 
 // merge returns old with what a person changed in a.
@@ -214,8 +216,8 @@ func (p *Pools) merge(old store.Account, a Account, s *sealed) (store.Account, e
 	return row, err
 }
 
-// swap puts a saved row into the hot copy.
-func (p *Pools) swap(e *entry, row store.Account, hidden []string) Status {
+// swap puts a saved row into the hot copy; relogin says that the login is another one.
+func (p *Pools) swap(e *entry, row store.Account, hidden []string, relogin bool) Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	row.Notes = e.row.Notes // the driver may have learned something meanwhile
@@ -224,7 +226,11 @@ func (p *Pools) swap(e *entry, row store.Account, hidden []string) Status {
 	e.hidden, e.limit = hidden, row.MaxConcurrent
 	e.generation++
 	p.listed.changed(row.ID)
-	p.tokens.Forget(row.ID)
+	if relogin {
+		p.tokens.Forget(row.ID)
+	} else {
+		p.tokens.Changed(row.ID)
+	}
 	if moved {
 		pl := e.pool
 		pl.remove(e)

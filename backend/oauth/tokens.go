@@ -80,6 +80,11 @@ const (
 	shortRetry   = time.Second     // after the first failure of the line
 	longestRetry = 5 * time.Minute // after many
 	storeTries   = 3
+
+	// longestMargin is how long before the end of a token callers wait for the next one, and patience how long while the old
+	// one is still good: a clock may be off, or the service far away.
+	longestMargin = 3 * time.Minute
+	patience      = 5 * time.Second
 )
 
 // Tokens hands out the access tokens of accounts, and renews them. It is safe for concurrent use.
@@ -92,6 +97,7 @@ type Tokens struct {
 	mu     sync.Mutex // guards what follows, and every held
 	held   map[string]*held
 	shut   map[string]time.Time // logins that the queue could not open: not before
+	epoch  map[string]uint64    // how often an account was forgotten: what was read before does not come back
 	serial uint64
 	closed bool
 }
@@ -116,7 +122,7 @@ func NewTokens(n TokenNeeds) *Tokens {
 	if n.LeaseTime <= 0 {
 		n.LeaseTime = leaseTime
 	}
-	return &Tokens{needs: n, wake: make(chan struct{}, 1), held: map[string]*held{}}
+	return &Tokens{needs: n, wake: make(chan struct{}, 1), held: map[string]*held{}, epoch: map[string]uint64{}}
 }
 
 // Lead returns how long before its end a login should be renewed: 10 % of its life, at most five minutes, unless the
@@ -149,7 +155,7 @@ func (t *Tokens) Token(ctx context.Context, id string) (provider.Credential, err
 		return c, nil
 	}
 	lead := c.Expiry.Sub(h.due)
-	if now.Before(c.Expiry.Add(-min(lead/2, time.Minute))) {
+	if now.Before(c.Expiry.Add(-min(3*lead/10, longestMargin))) {
 		if !h.over && !now.Before(h.retry) {
 			t.start(ctx, id, h.version) // its outcome is the next caller's
 		}
@@ -182,7 +188,15 @@ func (t *Tokens) whileUnsaved(ctx context.Context, id string, h held) (provider.
 
 // wait renews and falls back on the old token while that is good.
 func (t *Tokens) wait(ctx context.Context, id string, h held) (provider.Credential, error) {
+	var enough <-chan time.Time
+	if left := time.Until(h.Credential.Expiry); h.unsaved == nil && left > patience {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		enough = timer.C
+	}
 	select {
+	case <-enough:
+		return h.Credential, nil
 	case r := <-t.start(ctx, id, h.version):
 		if r.Err != nil {
 			if h.unsaved == nil && !permanent(r.Err) && time.Now().Before(h.Credential.Expiry) {
@@ -227,8 +241,19 @@ func (t *Tokens) Renew(ctx context.Context, id string, u *Use) (bool, error) {
 // Forget drops what is held of an account, because a person signed in again or removed it.
 func (t *Tokens) Forget(id string) {
 	t.mu.Lock()
+	t.epoch[id]++
 	delete(t.held, id)
 	delete(t.shut, id)
+	t.mu.Unlock()
+	t.nudge()
+}
+
+// Changed has what belongs to an account's login, its proxy for example, read again. The login itself is the same.
+func (t *Tokens) Changed(id string) {
+	t.mu.Lock()
+	if h := t.held[id]; h != nil && h.unsaved == nil { // else it is the only copy of a new token
+		delete(t.held, id)
+	}
 	t.mu.Unlock()
 	t.nudge()
 }
@@ -243,40 +268,66 @@ func (t *Tokens) Close() {
 
 // hold returns what is held of an account, loading it first if need be.
 func (t *Tokens) hold(ctx context.Context, id string) (held, error) {
-	t.mu.Lock()
-	if h := t.held[id]; h != nil {
-		defer t.mu.Unlock()
-		return *h, nil
+	for {
+		h, epoch := t.peek(id)
+		if h != nil {
+			return *h, nil
+		}
+		loaded, err := t.needs.Book.Load(ctx, id)
+		if err != nil {
+			return held{}, err
+		}
+		t.mu.Lock()
+		h, again := t.held[id], t.epoch[id] != epoch
+		if h == nil && !again {
+			got := t.put(id, loaded)
+			t.mu.Unlock()
+			return got, nil
+		}
+		t.mu.Unlock()
+		if h != nil { // somebody was faster
+			return *h, nil
+		}
 	}
-	t.mu.Unlock()
-	loaded, err := t.needs.Book.Load(ctx, id)
-	if err != nil {
-		return held{}, err
-	}
+}
+
+// peek returns a copy of what is held of an account, nil for nothing, and the account's epoch.
+func (t *Tokens) peek(id string) (*held, uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if h := t.held[id]; h != nil { // somebody was faster
-		return *h, nil
+	if h := t.held[id]; h != nil {
+		c := *h
+		return &c, t.epoch[id]
 	}
-	return t.put(id, loaded), nil
+	return nil, t.epoch[id]
 }
 
 // put holds a loaded login. The caller holds the lock.
 func (t *Tokens) put(id string, l Holding) held {
+	h := t.wrap(l)
+	t.held[id] = &h
+	return h
+}
+
+// wrap plans the renewal of a login. The caller holds the lock.
+func (t *Tokens) wrap(l Holding) held {
 	t.serial++
-	h := &held{Holding: l, version: t.serial, due: l.Credential.Expiry}
+	h := held{Holding: l, version: t.serial, due: l.Credential.Expiry}
 	if ours := !l.Borrowed || l.Policy.RefreshBorrowed; ours && !h.due.IsZero() {
 		h.due = l.Credential.Expiry.Add(-Lead(l.Credential.Issued, l.Credential.Expiry, l.Policy))
 	}
-	t.held[id] = h
-	return *h
+	return h
 }
 
-// take holds a new credential and returns it. If the account was forgotten meanwhile, the next caller loads it.
-func (t *Tokens) take(id string, l Holding, c provider.Credential) held {
+// take holds a new credential and returns it. If the account was forgotten meanwhile it is not held: somebody signed in
+// again, and the next caller loads that.
+func (t *Tokens) take(id string, epoch uint64, l Holding, c provider.Credential) held {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l.Credential = c
+	if t.epoch[id] != epoch {
+		return t.wrap(l)
+	}
 	return t.put(id, l)
 }
 
@@ -322,15 +373,16 @@ func (t *Tokens) failed(id string, version uint64, err error) error {
 
 // renew does the work of one renewal, alone in this process.
 func (t *Tokens) renew(ctx context.Context, id string, version uint64) (held, error) {
+	_, epoch := t.peek(id)
 	h, err := t.hold(ctx, id)
 	if err != nil || h.version != version {
 		return h, err // a renewal that ended just before did it
 	}
 	if h.Borrowed {
-		return t.reread(ctx, id, h)
+		return t.reread(ctx, id, epoch, h)
 	}
 	if h.unsaved != nil {
-		return t.save(ctx, id, h.Holding, *h.unsaved, h.Credential)
+		return t.save(ctx, id, epoch, h.Holding, *h.unsaved, h.Credential)
 	}
 	release, err := t.lease(ctx, id)
 	if err != nil {
@@ -342,25 +394,25 @@ func (t *Tokens) renew(ctx context.Context, id string, version uint64) (held, er
 		return held{}, err
 	}
 	if !same(now.Credential, h.Credential) {
-		got := t.adopt(id, now)
+		got := t.adopt(id, epoch, now)
 		if good(got, time.Now()) {
 			return got, nil
 		}
 	}
-	return t.spend(ctx, id, now)
+	return t.spend(ctx, id, epoch, now)
 }
 
 // good reports whether a credential needs no renewal yet.
 func good(h held, now time.Time) bool { return h.Credential.Expiry.IsZero() || now.Before(h.due) }
 
 // adopt takes what another process stored.
-func (t *Tokens) adopt(id string, l Holding) held {
+func (t *Tokens) adopt(id string, epoch uint64, l Holding) held {
 	t.needs.Book.Adopt(id, l.Credential)
-	return t.take(id, l, l.Credential)
+	return t.take(id, epoch, l, l.Credential)
 }
 
 // spend redeems the refresh token and stores what it brought. The caller holds the lease.
-func (t *Tokens) spend(ctx context.Context, id string, l Holding) (held, error) {
+func (t *Tokens) spend(ctx context.Context, id string, epoch uint64, l Holding) (held, error) {
 	old := l.Credential
 	if old.Refresh.Empty() {
 		err := apierror.New(apierror.AuthExpired, "the login is over and cannot be renewed: sign in again")
@@ -369,9 +421,9 @@ func (t *Tokens) spend(ctx context.Context, id string, l Holding) (held, error) 
 	}
 	fresh, err := refresh(ctx, l.Driver, l.Env, l.Login, old)
 	if err != nil && fresh.Refresh.Empty() {
-		return t.refused(ctx, id, l, err)
+		return t.refused(ctx, id, epoch, l, err)
 	}
-	got, saveErr := t.save(ctx, id, l, old, merged(old, fresh))
+	got, saveErr := t.save(ctx, id, epoch, l, old, merged(old, fresh))
 	if err != nil { // the first half worked and is kept
 		return held{}, err
 	}
@@ -380,13 +432,13 @@ func (t *Tokens) spend(ctx context.Context, id string, l Holding) (held, error) 
 
 // refused decides what a failed refresh means. Before a login is given up it is looked up again: one that somebody else
 // renewed meanwhile is not over.
-func (t *Tokens) refused(ctx context.Context, id string, l Holding, err error) (held, error) {
+func (t *Tokens) refused(ctx context.Context, id string, epoch uint64, l Holding, err error) (held, error) {
 	if !permanent(err) {
 		return held{}, err
 	}
 	now, loadErr := t.needs.Book.Load(ctx, id)
 	if loadErr == nil && !same(now.Credential, l.Credential) {
-		if got := t.adopt(id, now); good(got, time.Now()) {
+		if got := t.adopt(id, epoch, now); good(got, time.Now()) {
 			return got, nil
 		}
 	}
@@ -396,7 +448,7 @@ func (t *Tokens) refused(ctx context.Context, id string, l Holding, err error) (
 
 // save stores fresh in place of old, and only then lets anybody use it. What cannot be stored is kept in memory, unused, and
 // stored by the next renewal: the service has forgotten the old one.
-func (t *Tokens) save(ctx context.Context, id string, l Holding, old, fresh provider.Credential) (held, error) {
+func (t *Tokens) save(ctx context.Context, id string, epoch uint64, l Holding, old, fresh provider.Credential) (held, error) {
 	var err error
 	for n := range storeTries {
 		if n > 0 && !pause(ctx, shortRetry<<n/4) {
@@ -405,7 +457,7 @@ func (t *Tokens) save(ctx context.Context, id string, l Holding, old, fresh prov
 		err = t.needs.Book.Replace(ctx, id, old, fresh)
 		switch {
 		case err == nil:
-			return t.take(id, l, fresh), nil
+			return t.take(id, epoch, l, fresh), nil
 		case errors.Is(err, ErrGone):
 			t.Forget(id)
 			return held{}, apierror.New(apierror.AuthExpired, "the account was removed")
@@ -414,16 +466,23 @@ func (t *Tokens) save(ctx context.Context, id string, l Holding, old, fresh prov
 			if err != nil {
 				return held{}, err
 			}
-			return t.adopt(id, now), nil
+			return t.adopt(id, epoch, now), nil
 		}
 	}
+	t.keepUnsaved(id, epoch, l, old, fresh, unsaved(err))
+	return held{}, unsaved(err)
+}
+
+// keepUnsaved holds a new token that could not be stored. It is due at once, whenever it is asked for.
+func (t *Tokens) keepUnsaved(id string, epoch uint64, l Holding, old, fresh provider.Credential, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.epoch[id] != epoch {
+		return // it belongs to a login that was replaced
+	}
 	t.serial++
-	t.held[id] = &held{Holding: l, version: t.serial, unsaved: &old, last: unsaved(err), failures: 1, retry: time.Now().Add(shortRetry)}
-	t.held[id].Credential = fresh
-	t.held[id].due = time.Unix(1, 0) // at once, whenever it is asked for
-	return held{}, unsaved(err)
+	l.Credential = fresh
+	t.held[id] = &held{Holding: l, version: t.serial, unsaved: &old, last: err, failures: 1, retry: time.Now().Add(shortRetry), due: time.Unix(1, 0)}
 }
 
 func unsaved(err error) *apierror.Error {
@@ -443,19 +502,19 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // reread brings a borrowed login up to date: from its owner's file, or, where that harms nothing, by its refresh token, in
 // memory only.
-func (t *Tokens) reread(ctx context.Context, id string, h held) (held, error) {
+func (t *Tokens) reread(ctx context.Context, id string, epoch uint64, h held) (held, error) {
 	if t.needs.Reread != nil {
 		c, err := t.needs.Reread(ctx, id)
 		if err != nil {
 			t.needs.Log.Info("Reading a borrowed login again failed", "account", id, "err", err)
 		} else if !same(c, h.Credential) && !c.Access.Empty() && (c.Expiry.IsZero() || time.Now().Before(c.Expiry)) {
-			return t.take(id, h.Holding, c), nil
+			return t.take(id, epoch, h.Holding, c), nil
 		}
 	}
 	if h.Policy.RefreshBorrowed && !h.Credential.Refresh.Empty() {
 		fresh, err := refresh(ctx, h.Driver, h.Env, h.Login, h.Credential)
 		if err == nil {
-			return t.take(id, h.Holding, merged(h.Credential, fresh)), nil
+			return t.take(id, epoch, h.Holding, merged(h.Credential, fresh)), nil
 		}
 		if permanent(err) {
 			t.needs.Book.Refused(ctx, id, h.Credential, apierror.From(err))

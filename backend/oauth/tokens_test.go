@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -33,6 +32,8 @@ type shelf struct {
 	fail     []error // of Replace
 	writes   int
 	leases   map[string]lease
+	after    func() // called after the next Replace
+	loaded   func() // called after each Load
 }
 
 type lease struct {
@@ -82,6 +83,11 @@ func (s *shelf) Load(_ context.Context, id string) (Holding, error) {
 		return Holding{}, apierror.Invalid("id", "no account")
 	}
 	c.Extra = maps.Clone(c.Extra)
+	if loaded := s.loaded; loaded != nil {
+		s.mu.Unlock()
+		loaded()
+		s.mu.Lock()
+	}
 	return Holding{Driver: s.driver, Env: provider.Env{Provider: "sim", AccountID: id, HTTP: s.http}, Login: LoginOf(s.driver.Info(), "browser"),
 		Credential: c, Borrowed: s.borrowed[id], Policy: s.policy}, nil
 }
@@ -103,6 +109,12 @@ func (s *shelf) Replace(_ context.Context, id string, old, fresh provider.Creden
 	}
 	s.rows[id] = fresh
 	s.writes++
+	if after := s.after; after != nil {
+		s.after = nil
+		s.mu.Unlock()
+		after()
+		s.mu.Lock()
+	}
 	return nil
 }
 
@@ -563,134 +575,86 @@ func TestKeysAreLeftAlone(t *testing.T) {
 	says(t, err, apierror.InvalidRequest)
 }
 
-func TestQueueRenewsAheadOfTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShelf(simulator.OAuthOptions{})
-		for i := range 6 {
-			s.signIn("a" + strconv.Itoa(i))
-		}
-		s.signIn("borrowed")
-		s.borrowed["borrowed"] = true
-		s.signIn("off")
-		s.resting["off"] = true
-		s.rows["key"] = provider.Credential{Access: secret.New("sk")}
-		s.slow(2 * time.Second)
-		tk := s.tokens("x")
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- tk.Run(ctx) }()
-		time.Sleep(53 * time.Minute)
-		if n := s.sim.Counts().Refreshes; n != 0 {
-			t.Error("too early", n)
-		}
-		time.Sleep(3 * time.Minute)
-		if n := s.sim.Counts().Refreshes; n != 6 {
-			t.Error("not in time", n)
-		}
-		time.Sleep(3 * time.Hour)
-		if n := s.sim.Counts(); n.Refreshes != 6*4 || n.Refused+n.Reuses != 0 {
-			t.Errorf("%+v", n)
-		}
-		cancel()
-		check(t, <-done)
-	})
-}
-
-func TestQueueSpreads(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShelf(simulator.OAuthOptions{})
-		for i := range 5 {
-			s.signIn("a" + strconv.Itoa(i))
-		}
-		time.Sleep(3 * time.Hour) // the machine slept: all are over
-		s.policy = provider.Policy{RefreshParallel: 1, RefreshSpread: time.Minute}
-		s.slow(5 * time.Second)
-		tk := s.tokens("x")
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- tk.Run(ctx) }()
-		for want := 1; want <= 5; want++ {
-			time.Sleep(30 * time.Second)
-			diff(t, want, s.sim.Counts().Refreshes)
-			time.Sleep(30 * time.Second)
-		}
-		cancel()
-		check(t, <-done)
-	})
-}
-
-func TestQueueLeavesLoginsThatAreOver(t *testing.T) {
+func TestSigningInAgainBeatsARenewalUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf(simulator.OAuthOptions{})
 		s.signIn("a")
-		s.sim.RevokeAll()
+		s.slow(2 * time.Second)
 		tk := s.tokens("x")
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- tk.Run(ctx) }()
-		time.Sleep(5 * time.Hour)
-		if n := s.sim.Counts().Refused; n != 1 {
-			t.Error(n)
+		time.Sleep(2 * time.Hour)
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = tk.Token(t.Context(), "a") }) // whichever it gets was good when it asked
+		s.after = func() {                                  // the renewed login is stored, and is replaced before anybody holds it
+			s.signIn("a")
+			tk.Forget("a")
 		}
-		cancel()
-		check(t, <-done)
+		wg.Wait()
+		c, err := tk.Token(t.Context(), "a")
+		check(t, err)
+		diff(t, secretsOf(s.stored("a")), secretsOf(c))
+
+		tk.Forget("a")
+		s.loaded = func() { // the old login is read, and is replaced before anybody holds it
+			s.loaded = nil
+			s.signIn("a")
+			tk.Forget("a")
+		}
+		c, err = tk.Token(t.Context(), "a")
+		check(t, err)
+		diff(t, secretsOf(s.stored("a")), secretsOf(c))
 	})
 }
 
-// TestSoak is an hour of two processes with tokens that live for a minute, busy callers, and a service that refuses tokens
-// now and then before their end.
-func TestSoak(t *testing.T) {
+func TestUnsavedTokenSurvivesAnEdit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf(simulator.OAuthOptions{Life: time.Minute})
-		ids := []string{"a", "b", "c"}
-		for _, id := range ids {
-			s.signIn(id)
-		}
-		s.slow(300 * time.Millisecond)
-		end := time.Now().Add(time.Hour)
-		ctx, cancel := context.WithCancel(t.Context())
-		var wg, queues sync.WaitGroup
-		for p := range 2 {
-			tk := s.tokens(strconv.Itoa(p))
-			queues.Go(func() { _ = tk.Run(ctx) })
-			for n := range 4 {
-				wg.Go(func() {
-					for i := n; time.Now().Before(end); i++ {
-						id := ids[i%len(ids)]
-						var u Use
-						c, err := tk.Token(Track(ctx, &u), id)
-						if err != nil {
-							t.Error(err)
-							return
-						}
-						if _, ok := s.sim.Access(c.Access.Reveal()); !ok {
-							if ok, err := tk.Renew(ctx, id, &u); !ok {
-								t.Error("renewing after a refusal:", err)
-								return
-							}
-						}
-						time.Sleep(time.Duration(700+100*n) * time.Millisecond)
-					}
-				})
-			}
-		}
-		wg.Go(func() {
-			for time.Now().Before(end) {
-				time.Sleep(7 * time.Minute)
-				s.sim.ExpireAccess()
-			}
-		})
-		wg.Wait()
-		cancel()
-		queues.Wait()
-		n := s.sim.Counts()
-		if n.Reuses != 0 || n.Refused != 0 || n.Refreshes < 150 {
+		s := newShelf(simulator.OAuthOptions{})
+		s.signIn("a")
+		tk := s.tokens("x")
+		disk := errors.New("disk full")
+		s.fail = []error{disk, disk, disk}
+		_, err := tk.Renew(t.Context(), "a", nil)
+		says(t, err, apierror.Internal, "cannot be stored")
+		tk.Changed("a") // the account got another name
+		time.Sleep(2 * time.Hour)
+		c, err := tk.Token(t.Context(), "a")
+		check(t, err)
+		diff(t, secretsOf(s.stored("a")), secretsOf(c))
+		if n := s.sim.Counts(); n.Reuses != 0 || !s.sim.Works(c.Refresh.Reveal()) {
 			t.Errorf("%+v", n)
 		}
-		for _, id := range ids {
-			if !s.sim.Works(s.stored(id).Refresh.Reveal()) {
-				t.Error(id, "is lost")
-			}
+		tk.Changed("a")
+		c, err = tk.Token(t.Context(), "a")
+		check(t, err)
+		diff(t, secretsOf(s.stored("a")), secretsOf(c))
+
+		// Somebody who signs in again wants the new login and not the unsaved one.
+		s.fail = []error{disk, disk, disk}
+		s.slow(time.Second)
+		time.AfterFunc(1100*time.Millisecond, func() { s.signIn("a"); tk.Forget("a") })
+		_, err = tk.Renew(t.Context(), "a", nil)
+		says(t, err, apierror.Internal)
+		c, err = tk.Token(t.Context(), "a")
+		check(t, err)
+		diff(t, secretsOf(s.stored("a")), secretsOf(c))
+	})
+}
+
+func TestCallersDoNotWaitLongForALineThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(simulator.OAuthOptions{})
+		old := s.signIn("a")
+		s.slow(time.Hour)
+		tk := s.tokens("x")
+		time.Sleep(59 * time.Minute)
+		begun := time.Now()
+		c, err := tk.Token(t.Context(), "a")
+		check(t, err)
+		diff(t, secretsOf(old), secretsOf(c))
+		diff(t, patience, time.Since(begun))
+		time.Sleep(2 * time.Minute)
+		_, err = tk.Token(t.Context(), "a")
+		if apierror.KindOf(err) != apierror.Timeout && apierror.KindOf(err) != apierror.Canceled {
+			t.Error(err)
 		}
 	})
 }
