@@ -555,7 +555,7 @@ func (d *deadly) arm(n, when int, kill func()) <-chan struct{} {
 func (d *deadly) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	d.left--
-	now, when, end := d.left == 0, d.when, func() { d.kill(); close(d.ended) }
+	now, when, end := d.left == 0, d.when, func() { close(d.ended); d.kill() }
 	d.mu.Unlock()
 	if now && when == 0 {
 		end()
@@ -612,10 +612,10 @@ func TestKilledWhileRenewing(t *testing.T) {
 		close(started)
 		exited := make(chan error, 1)
 		go func() { exited <- cmd.Wait() }() // ends with the process
+		err := <-exited
 		select {
 		case <-killed:
-			<-exited
-		case err := <-exited:
+		default:
 			t.Fatalf("round %d: it ended by itself: %v\n%s", round, err, &out)
 		}
 		open(func(p *Pools) {

@@ -33,7 +33,7 @@ type shelf struct {
 	writes   int
 	leases   map[string]lease
 	after    func() // called after the next Replace
-	loaded   func() // called after each Load
+	loaded   func() // called after the next Load
 }
 
 type lease struct {
@@ -84,6 +84,7 @@ func (s *shelf) Load(_ context.Context, id string) (Holding, error) {
 	}
 	c.Extra = maps.Clone(c.Extra)
 	if loaded := s.loaded; loaded != nil {
+		s.loaded = nil
 		s.mu.Unlock()
 		loaded()
 		s.mu.Lock()
@@ -583,11 +584,11 @@ func TestSigningInAgainBeatsARenewalUnderWay(t *testing.T) {
 		tk := s.tokens("x")
 		time.Sleep(2 * time.Hour)
 		var wg sync.WaitGroup
-		wg.Go(func() { _, _ = tk.Token(t.Context(), "a") }) // whichever it gets was good when it asked
-		s.after = func() {                                  // the renewed login is stored, and is replaced before anybody holds it
+		s.after = func() { // the renewed login is stored, and is replaced before anybody holds it
 			s.signIn("a")
 			tk.Forget("a")
 		}
+		wg.Go(func() { _, _ = tk.Token(t.Context(), "a") }) // whichever it gets was good when it asked
 		wg.Wait()
 		c, err := tk.Token(t.Context(), "a")
 		check(t, err)
@@ -595,7 +596,6 @@ func TestSigningInAgainBeatsARenewalUnderWay(t *testing.T) {
 
 		tk.Forget("a")
 		s.loaded = func() { // the old login is read, and is replaced before anybody holds it
-			s.loaded = nil
 			s.signIn("a")
 			tk.Forget("a")
 		}
