@@ -17,6 +17,8 @@ import (
 	"patchbay/backend/api/apitest"
 	"patchbay/backend/apierror"
 	"patchbay/backend/doctor"
+	"patchbay/backend/logging"
+	"patchbay/backend/preset"
 	"patchbay/backend/secret"
 )
 
@@ -308,6 +310,14 @@ func TestPresetNeedsNoAddress(t *testing.T) {
 	b.run(t, "accounts", "add", "deepseek", "--preset", "azure").check(t, 2, "there already")
 	b.run(t, "providers", "presets").check(t, 0, "deepseek", "https://RESOURCE", "2026-11-22", "in use as den", "needs no key", "not served by this version", "Reads text only.")
 	b.run(t, "providers", "presets", "--json").check(t, 0, `"as_of": "2026-11-22"`)
+}
+
+func TestNoPresetLooksLikeAKey(t *testing.T) {
+	for _, p := range preset.BuiltIn().All() {
+		if looksLikeKey(p.ID) || logging.Redact(p.ID) != p.ID {
+			t.Errorf("%s would be taken for a key", p.ID)
+		}
+	}
 }
 
 func TestAccountsAreTested(t *testing.T) {

@@ -32,18 +32,17 @@ var builtIn []byte
 
 // Preset is one service as it may be added with one word.
 type Preset struct {
-	ID       string `yaml:"id"`
-	Name     string `yaml:"name"`
-	Kind     string `yaml:"kind"`     // one of config.Kinds
-	BaseURL  string `yaml:"base_url"` // "" where each person has an address of their own
-	Example  string `yaml:"example"`  // of such an address
-	Remove   bool   `yaml:"remove"`   // in a person's file: do not offer this one
-	AsOf     string `yaml:"as_of"`    // the day on which the facts held, 2026-11-22
-	Source   string `yaml:"source"`   // where the facts come from
-	Notes    string `yaml:"notes"`    // for people
-	Group    string `yaml:"group"`    // presets of one service: regions, plans and protocols
-	Region   string `yaml:"region"`   // keys are bound to it
-	Replaces string `yaml:"replaces"` // which other preset of the group this one is the better form of
+	ID      string `yaml:"id"`
+	Name    string `yaml:"name"`
+	Kind    string `yaml:"kind"`     // one of config.Kinds
+	BaseURL string `yaml:"base_url"` // "" where each person has an address of their own
+	Example string `yaml:"example"`  // of such an address
+	Remove  bool   `yaml:"remove"`   // in a person's file: do not offer this one
+	AsOf    string `yaml:"as_of"`    // the day on which the facts held, 2026-11-22
+	Source  string `yaml:"source"`   // where the facts come from
+	Notes   string `yaml:"notes"`    // for people
+	Group   string `yaml:"group"`    // presets of one service: regions, plans and protocols
+	Region  string `yaml:"region"`   // keys are bound to it
 
 	KeyURL     string            `yaml:"key_url"`
 	KeyEnv     []string          `yaml:"key_env"`
