@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"patchbay/backend/canon"
 )
@@ -78,6 +79,14 @@ func SniffImage(data []byte) string {
 	default:
 		return ""
 	}
+}
+
+// DocumentText is the text of a document that holds nothing else, "" for any other.
+func DocumentText(m *canon.Media) string {
+	if m.Text == "" && strings.HasPrefix(m.MIME, "text/") && utf8.Valid(m.Data) {
+		return string(m.Data)
+	}
+	return m.Text
 }
 
 // MediaURLs lists the media of a conversation that stand there by address only, in their order and once each, without

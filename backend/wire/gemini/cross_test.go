@@ -17,6 +17,7 @@ import (
 	"patchbay/backend/wire/anthropic"
 	"patchbay/backend/wire/gemini"
 	"patchbay/backend/wire/openai"
+	"patchbay/backend/wire/responses"
 )
 
 // A client is a program that speaks one format.
@@ -110,6 +111,14 @@ func toMessages(req *canon.Request) ([]byte, []canon.Warning, func(string, io.Re
 	return x.Body, x.Dropped, x.Read, nil
 }
 
+func toResponses(req *canon.Request) ([]byte, []canon.Warning, func(string, io.Reader) canon.Stream, error) {
+	x, err := responses.NewExchange(req, responses.Options{})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return x.Body, x.Dropped, x.Read, nil
+}
+
 // sends returns the body that an upstream gets.
 func sends(t *testing.T, up upstream, req *canon.Request) string {
 	t.Helper()
@@ -190,6 +199,9 @@ func TestSoundGoesBetweenChatAndGemini(t *testing.T) {
 	if e := refusal(t, toChat(openai.Options{OwnHost: true}), ogg); e.Param != "contents" || !strings.Contains(e.Msg, "audio/ogg") {
 		t.Errorf("%+v", e)
 	}
+	if e := refusal(t, toResponses, ogg); e.Param != "contents" || !strings.Contains(e.Msg, "audio") {
+		t.Errorf("%+v", e)
+	}
 	if e := refusal(t, toMessages, ogg); e.Param != "contents" || !strings.Contains(e.Msg, "audio") {
 		t.Errorf("%+v", e)
 	}
@@ -215,7 +227,7 @@ func TestSpeechOfGeminiIsHeardInChat(t *testing.T) {
 	has(t, answered(t, chatClient, toGemini(gemini.Options{}), req, mp3), `"data":"`+b64([]byte("samples!"))+`"`)
 	// nobody else can speak for a client that names neither voice nor format
 	own := geminiClient.asks(t, "gpt-4o-audio-preview", `{"contents":[{"parts":[{"text":"say hi"}]}],"generationConfig":{"responseModalities":["AUDIO"]}}`)
-	for name, up := range map[string]upstream{"chat": toChat(openai.Options{OwnHost: true}), "messages": toMessages} {
+	for name, up := range map[string]upstream{"chat": toChat(openai.Options{OwnHost: true}), "messages": toMessages, "responses": toResponses} {
 		if e := refusal(t, up, own); e.Param != "generationConfig.responseModalities" || e.Kind != apierror.Unsupported {
 			t.Errorf("%s: %+v", name, e)
 		}
@@ -224,7 +236,7 @@ func TestSpeechOfGeminiIsHeardInChat(t *testing.T) {
 
 func TestFilmsGoToGeminiOnly(t *testing.T) {
 	film := geminiClient.asks(t, "m", `{"contents":[{"parts":[{"inlineData":{"mimeType":"video/mp4","data":"AAAA"}}]}]}`)
-	for name, up := range map[string]upstream{"chat": toChat(openai.Options{OwnHost: true}), "messages": toMessages} {
+	for name, up := range map[string]upstream{"chat": toChat(openai.Options{OwnHost: true}), "messages": toMessages, "responses": toResponses} {
 		if e := refusal(t, up, film); e.Param != "contents" || !strings.Contains(e.Msg, "video") {
 			t.Errorf("%s: %+v", name, e)
 		}
@@ -250,6 +262,7 @@ func TestDocumentsReachEveryService(t *testing.T) {
 			if name != "chat" {
 				has(t, out, `plain words`, `b.txt`)
 			}
+			has(t, sends(t, toResponses, c.c.asks(t, "gpt-4.1", c.body)), `"file_data":"data:application/pdf;base64,`+pdf+`"`, `plain words`, `Sum up.`)
 			has(t, sends(t, toMessages, c.c.asks(t, "claude-sonnet-4-5", c.body)), `"media_type":"application/pdf"`, pdf, `plain words`)
 			e := refusal(t, toChat(openai.Options{ForceConvert: true}), c.c.asks(t, "some-model", c.body))
 			if want := wire.Field(map[string]string{"chat": "openai", "messages": "anthropic", "gemini": "gemini"}[name], "messages"); e.Param != want || !strings.Contains(e.Msg, "document input is not supported") {
@@ -288,8 +301,10 @@ func TestSeveralAnswersGoBetweenChatAndGemini(t *testing.T) {
 	has(t, answered(t, geminiWhole, toChat(openai.Options{}), own, `{"id":"i","choices":[{"index":0,"message":{"role":"assistant","content":"one"},"finish_reason":"stop"},{"index":1,"message":{"role":"assistant","content":"two"},"finish_reason":"length"}]}`),
 		`{"text":"one"}]},"finishReason":"STOP","index":0}`, `{"text":"two"}]},"finishReason":"MAX_TOKENS","index":1}`)
 	for field, req := range map[string]*canon.Request{"generationConfig.candidateCount": own, "n": req} {
-		if e := refusal(t, toMessages, req); e.Param != field || e.Kind != apierror.Unsupported {
-			t.Errorf("%+v", e)
+		for name, up := range map[string]upstream{"messages": toMessages, "responses": toResponses} {
+			if e := refusal(t, up, req); e.Param != field || e.Kind != apierror.Unsupported {
+				t.Errorf("%s: %+v", name, e)
+			}
 		}
 	}
 }

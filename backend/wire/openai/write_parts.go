@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -156,7 +155,7 @@ func (w *writer) adapt(p *canon.Part) error {
 
 func (w *writer) adaptDocument(p *canon.Part) error {
 	m := p.Media
-	if text := plainDocument(m); text != "" && !w.same {
+	if text := wire.DocumentText(m); text != "" && !w.same {
 		title := m.Title
 		if title == "" {
 			title = m.FileName
@@ -174,14 +173,6 @@ func (w *writer) adaptDocument(p *canon.Part) error {
 		return unsupported(wire.Field(w.req.Format, "messages"), "%s cannot read a file that was uploaded elsewhere; send the document itself", w.req.ModelAsked)
 	}
 	return nil
-}
-
-// plainDocument is the text of a document that holds nothing else, "" for any other.
-func plainDocument(m *canon.Media) string {
-	if m.Text == "" && strings.HasPrefix(m.MIME, "text/") && utf8.Valid(m.Data) {
-		return string(m.Data)
-	}
-	return m.Text
 }
 
 // part writes one part of a user's message; adapt has seen it.

@@ -53,10 +53,10 @@ func (w *writer) put(name string, v jsontext.Value) {
 
 func (w *writer) request() error {
 	if n := w.req.Sampling.N; n != nil && *n > 1 {
-		return unsupported("n", "%s gives one answer at a time; leave n out or send 1", w.req.ModelAsked)
+		return unsupported(wire.Field(w.req.Format, "n"), "%s gives one answer at a time; leave n out or send 1", w.req.ModelAsked)
 	}
 	if slices.Contains(w.req.Modalities, "audio") {
-		return unsupported("modalities", "%s cannot answer in audio", w.req.ModelAsked)
+		return unsupported(wire.Field(w.req.Format, "modalities"), "%s cannot answer in audio", w.req.ModelAsked)
 	}
 	text := w.text()
 	tools, err := w.toolMembers()

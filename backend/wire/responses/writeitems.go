@@ -395,23 +395,23 @@ func (w *writer) adapted(parts []canon.Part) ([]canon.Part, error) {
 				p = canon.Part{Type: canon.PartText, Text: fmt.Sprintf("[image omitted: %s, %d bytes]", m.MIME, len(m.Data))}
 			}
 		case canon.PartDocument:
-			if m.Text != "" && !w.same {
-				p = canon.Part{Type: canon.PartText, Text: titleOf(m) + "\n\n" + m.Text, Cache: p.Cache}
+			if text := wire.DocumentText(m); text != "" && !w.same {
+				p = canon.Part{Type: canon.PartText, Text: titleOf(m) + "\n\n" + text, Cache: p.Cache}
 			}
 		case canon.PartAudio:
 			if !w.same {
-				return nil, unsupported("input", "audio input is not supported by %s", w.req.ModelAsked)
+				return nil, unsupported(wire.Field(w.req.Format, "messages"), "audio input is not supported by %s", w.req.ModelAsked)
 			}
 		case canon.PartVideo:
 			if !w.same {
-				return nil, unsupported("input", "video input is not supported by %s", w.req.ModelAsked)
+				return nil, unsupported(wire.Field(w.req.Format, "messages"), "video input is not supported by %s", w.req.ModelAsked)
 			}
 		default:
 			w.x.warn("input."+p.Type.String(), "a message cannot hold it")
 			continue
 		}
 		if foreign {
-			return nil, unsupported("input", "%s cannot read a file that was uploaded elsewhere; send the file itself", w.req.ModelAsked)
+			return nil, unsupported(wire.Field(w.req.Format, "messages"), "%s cannot read a file that was uploaded elsewhere; send the file itself", w.req.ModelAsked)
 		}
 		out = append(out, p)
 	}
