@@ -35,7 +35,9 @@ const (
 // the proxy of client, which Clients.Client has made. The result is by address. allow lists hosts ("nas.lan", "10.0.0.5:8080") that may be on this machine or its network; nothing
 // else there is ever asked, for whoever writes a prompt could look around in it. The first failure ends it all: it is an
 // InvalidRequest or Unsupported that names the host and no more of the address, or Canceled.
-func FetchMedia(ctx context.Context, client *http.Client, list []canon.MediaURL, allow []string) (map[string]canon.Media, error) {
+func FetchMedia(
+	ctx context.Context, client *http.Client, list []canon.MediaURL, allow []string,
+) (map[string]canon.Media, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -103,7 +105,8 @@ func (f *fetcher) one(ctx context.Context, w canon.MediaURL) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.sum += len(m.Data); f.sum > maxMediaSum {
-		return apierror.New(apierror.InvalidRequest, "the files that this request names by address are larger than %d MiB together; send fewer", maxMediaSum>>20)
+		return apierror.New(apierror.InvalidRequest, "the files that this request names by address are larger than %d MiB together; send fewer",
+			maxMediaSum>>20)
 	}
 	f.got[w.URL] = m
 	return nil

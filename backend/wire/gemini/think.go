@@ -24,11 +24,14 @@ const (
 )
 
 var (
-	levelsAll    = []string{"minimal", "low", "medium", "high"}
-	levelsPro    = []string{"low", "medium", "high"}
-	levelsTwo    = []string{"low", "high"}
-	levelsImage  = []string{"minimal", "high"}
-	knownLevels  = []levelsOf{{"gemini-3-pro", levelsTwo}, {"gemini-3.1-pro", levelsPro}, {"gemini-3.1-flash-image", levelsImage}, {"gemini-3-flash", levelsAll}, {"gemini-pro-latest", levelsPro}, {"gemini-flash-latest", levelsAll}, {"gemini-flash-lite-latest", levelsAll}}
+	levelsAll   = []string{"minimal", "low", "medium", "high"}
+	levelsPro   = []string{"low", "medium", "high"}
+	levelsTwo   = []string{"low", "high"}
+	levelsImage = []string{"minimal", "high"}
+	knownLevels = []levelsOf{
+		{"gemini-3-pro", levelsTwo}, {"gemini-3.1-pro", levelsPro}, {"gemini-3.1-flash-image", levelsImage}, {"gemini-3-flash", levelsAll},
+		{"gemini-pro-latest", levelsPro}, {"gemini-flash-latest", levelsAll}, {"gemini-flash-lite-latest", levelsAll},
+	}
 	knownBudgets = []budgetsOf{{"gemini-2.5-pro", 128, 32768}, {"gemini-2.5-flash-lite", 512, 24576}, {"gemini-2.5-flash", 1, 24576}}
 )
 
