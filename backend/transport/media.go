@@ -32,9 +32,10 @@ const (
 )
 
 // FetchMedia fetches the pictures and PDFs that a request names by address, for services that do not fetch them, through
-// the proxy of client, which Clients.Client has made. The result is by address. allow lists hosts ("nas.lan", "10.0.0.5:8080") that may be on this machine or its network; nothing
-// else there is ever asked, for whoever writes a prompt could look around in it. The first failure ends it all: it is an
-// InvalidRequest or Unsupported that names the host and no more of the address, or Canceled.
+// the proxy of client, which Clients.Client has made. The result is by address. allow lists hosts ("nas.lan",
+// "10.0.0.5:8080") that may be on this machine or its network; nothing else there is ever asked, for whoever writes a prompt
+// could look around in it. The first failure ends it all: it is an InvalidRequest that names the host and no more of the
+// address, or Canceled.
 func FetchMedia(
 	ctx context.Context, client *http.Client, list []canon.MediaURL, allow []string,
 ) (map[string]canon.Media, error) {
