@@ -54,6 +54,7 @@ var demoAccounts = []struct{ provider, name, key string }{
 	{"anthropic", "demo", "sk-ant-sim-demo"},
 	{"openai-responses", "demo", "sk-sim-demo"},
 	{"gemini", "demo", "sk-sim-demo"},
+	{"home-ollama", "demo", ""}, // a local server wants no key
 }
 
 func (a *app) demo(ctx context.Context, listen string) (err error) {
@@ -114,7 +115,8 @@ func demoSettings(sim *simulator.Server) string {
 		"  openai:\n    base_url: " + sim.BaseURL(simulator.OpenAI) + "\n" +
 		"  anthropic:\n    base_url: " + sim.BaseURL(simulator.Anthropic) + "\n" +
 		"  openai-responses:\n    base_url: " + sim.BaseURL(simulator.Responses) + "\n" +
-		"  gemini:\n    base_url: " + sim.BaseURL(simulator.Gemini) + "\n"
+		"  gemini:\n    base_url: " + sim.BaseURL(simulator.Gemini) + "\n" +
+		"  home-ollama:\n    kind: ollama\n    base_url: " + sim.BaseURL(simulator.Ollama) + "\n"
 }
 
 // warnings is the demo's log: what goes wrong, without the routine.
@@ -150,6 +152,7 @@ func demoText(home, base string, key secret.Value) string {
 		base, k, `{"model":"openai-responses/gpt-5.5","stream":true,"input":"Hello"}`)
 	fmt.Fprintf(&b, "# Gemini, streamed\ncurl -sN '%s/v1beta/models/gemini-3.5-flash:streamGenerateContent?alt=sse' -H 'x-goog-api-key: %s' -H 'Content-Type: application/json' \\\n  -d '%s'\n\n",
 		base, k, `{"contents":[{"parts":[{"text":"Hello"}]}]}`)
+	openAI("A model of the local server, Ollama", `{"model":"qwen3:8b","messages":[{"role":"user","content":"Hello"}]}`, "")
 	openAI("A failing service: every try is told to pause, and the answer says so", `{"model":"gpt-4.1","messages":[{"role":"user","content":"[[rate_limit]] Hello"}]}`, "i")
 	b.WriteString("Scenarios: put [[NAME]] into the prompt, or ask for the model MODEL@NAME.\n")
 	t := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)

@@ -21,7 +21,7 @@ func TestDemoKeepsThePersonsOwnPatchbayOut(t *testing.T) {
 	t.Setenv("PATCHBAY_KEYRING", "os")
 	t.Setenv("PATCHBAY_SERVER_LISTEN", "127.0.0.1:8390")
 	b := newBench()
-	b.svc.ProviderList = append(b.svc.ProviderList, api.ProviderView{ID: "anthropic"}, api.ProviderView{ID: "openai-responses"}, api.ProviderView{ID: "gemini"})
+	b.svc.ProviderList = append(b.svc.ProviderList, api.ProviderView{ID: "anthropic"}, api.ProviderView{ID: "openai-responses"}, api.ProviderView{ID: "gemini"}, api.ProviderView{ID: "home-ollama"})
 	r := b.run(t, "demo", "--listen", "127.0.0.1:7")
 	r.check(t, exitOK, "ALL ANSWERS ARE SIMULATED", "/v1/chat/completions", "/v1/messages", "pb-first", "[[rate_limit]]", "overload_in_200")
 	home := filepath.Dir(b.started.paths.Config)
