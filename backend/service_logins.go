@@ -135,6 +135,9 @@ func (b *Backend) StartLogin(ctx context.Context, n api.NewLogin) (api.LoginView
 	if !ok {
 		return api.LoginView{}, apierror.Invalid("provider", "there is no provider %q; `patchbay providers` lists them", id)
 	}
+	if st := b.vault.Status(ctx); st.State != secret.OK { // said before the person signs in, and not when the code is spent
+		return api.LoginView{}, explain(stateError(st.State))
+	}
 	if err := b.admit(k, n.AcceptRisk); err != nil {
 		return api.LoginView{}, err
 	}
@@ -145,6 +148,14 @@ func (b *Backend) StartLogin(ctx context.Context, n api.NewLogin) (api.LoginView
 		return api.LoginView{}, explain(err)
 	}
 	return loginView(p), nil
+}
+
+// stateError is the error of a vault that is not open.
+func stateError(s secret.State) error {
+	if s == secret.Lost {
+		return secret.ErrLost
+	}
+	return secret.ErrLocked
 }
 
 // watchLimit is how long a caller waits for news of a sign-in: less than a call of the management API may take.

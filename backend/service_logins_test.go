@@ -48,7 +48,7 @@ func (u signInUpstream) Models(ctx context.Context) ([]canon.Model, error) {
 }
 
 // signInTest opens a Backend with a provider "sim" that is off and has a label, and the server behind it.
-func signInTest(t *testing.T) (*Backend, *simulator.OAuth) {
+func signInTest(t *testing.T, env ...string) (*Backend, *simulator.OAuth) {
 	t.Helper()
 	sim := simulator.NewOAuth(simulator.OAuthOptions{Client: "sim-client", IDTokens: true, AccessPrefix: "CANARY-at-", RefreshPrefix: "CANARY-rt-"})
 	srv := httptest.NewServer(sim.Handler())
@@ -63,7 +63,7 @@ func signInTest(t *testing.T) (*Backend, *simulator.OAuth) {
 			{Kind: provider.LoginDevice, DeviceURL: srv.URL + "/device/code", TokenURL: srv.URL + "/token", Client: "sim-client"},
 		},
 	}})
-	return openTest(t, "# mine\n", nil), sim
+	return openTest(t, "# mine\n", func(o *Options) { o.Env = append(o.Env, env...) }), sim
 }
 
 // over waits for the end of a sign-in.
@@ -154,6 +154,15 @@ func TestProviderThatAPersonTurnedOff(t *testing.T) {
 	}
 	_, err = b.AddAccount(t.Context(), api.NewAccount{Provider: "openai", Key: secret.New("sk-1"), AcceptRisk: true})
 	refused(t, err, apierror.InvalidRequest, "provider", "set providers.openai.enabled to true")
+}
+
+func TestNobodySignsInWhileTheVaultIsLocked(t *testing.T) {
+	b, sim := signInTest(t, "PATCHBAY_VAULT_KEY=no key")
+	_, err := b.StartLogin(t.Context(), api.NewLogin{Provider: "sim", AcceptRisk: true})
+	refused(t, err, apierror.Internal, "", "the secrets are locked")
+	if len(ok(b.Logins(t.Context()))(t)) != 0 || sim.Counts().Exchanges != 0 {
+		t.Error("a sign-in began")
+	}
 }
 
 func TestSignInOverHTTP(t *testing.T) {

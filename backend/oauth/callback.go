@@ -63,7 +63,7 @@ func (h *hub) open(s *session, login provider.Login) (port int, busy []taken) {
 		listeners, err := listen(p, login.CallbackHost)
 		if err != nil {
 			t := taken{port: p}
-			if errors.Is(err, syscall.EADDRINUSE) && h.holder != nil {
+			if inUse(err) && h.holder != nil {
 				t.by = h.holder(p)
 			}
 			busy = append(busy, t)
@@ -74,6 +74,12 @@ func (h *hub) open(s *session, login provider.Login) (port int, busy []taken) {
 		return d.port, busy
 	}
 	return 0, busy
+}
+
+// inUse reports that a port cannot be had because another program has it. 10048 is Windows' own number for that
+// (WSAEADDRINUSE of winsock2.h), for which Go has no portable name.
+func inUse(err error) bool {
+	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.Errno(10048))
 }
 
 // listen opens a port of this machine for IPv4 and IPv6: "localhost" may mean either to a browser. A machine without IPv6 is
@@ -88,7 +94,7 @@ func listen(port int, host string) ([]net.Listener, error) {
 	switch {
 	case err == nil:
 		return []net.Listener{v4, v6}, nil
-	case errors.Is(err, syscall.EADDRINUSE) && host == "localhost":
+	case inUse(err) && host == "localhost":
 		return nil, errors.Join(err, v4.Close())
 	default:
 		return []net.Listener{v4}, nil

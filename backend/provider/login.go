@@ -117,7 +117,9 @@ var (
 	ErrSlowDown = errors.New("the service wants to be asked less often")
 )
 
-// An Authenticator is a Driver whose token calls are not plain OAuth 2.0.
+// An Authenticator is a Driver whose token calls are not plain OAuth 2.0. It is asked for all logins of its driver but for
+// the polling of plain device logins; Grant.Login and Env.Login say which one it is, and oauth.Exchange and oauth.Refresh do
+// the plain ones for it.
 //
 // Errors are *apierror.Error, and their kind decides: AuthExpired means that this refresh token or code will never work
 // again and a person must sign in; AccountBlocked that the account is shut (with Action set: until the person did that);
