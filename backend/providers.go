@@ -118,6 +118,7 @@ func settingsOf(p config.Provider) map[string]string {
 		}
 	}
 	set(provider.SettingBaseURL, p.BaseURL)
+	set(provider.SettingLoginURL, p.LoginURL)
 	set(provider.SettingAuthHeader, p.AuthHeader)
 	set(provider.SettingAuthPrefix, p.AuthPrefix)
 	set(provider.SettingModels, strings.Join(p.Models, ","))

@@ -264,7 +264,7 @@ func (b book) Load(ctx context.Context, id string) (oauth.Holding, error) {
 		return oauth.Holding{}, err
 	}
 	h := oauth.Holding{
-		Driver: d, Env: p.env(a, e, s, shared), Login: oauth.LoginOf(info, a.Login), Credential: s.credential(),
+		Driver: d, Env: p.env(a, e, s, shared), Login: oauth.LoginOf(info, a.Login).At(shared[provider.SettingLoginURL]), Credential: s.credential(),
 		Borrowed: a.Owner == CLI, Policy: info.Policy,
 	}
 	c := h.Credential

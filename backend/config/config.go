@@ -61,6 +61,7 @@ type Provider struct {
 	Kind       string            `yaml:"kind"`    // of a provider of the person's own without a preset; one of Kinds
 	Name       string            `yaml:"name"`    // label; "" = the provider's own
 	BaseURL    string            `yaml:"base_url"`
+	LoginURL   string            `yaml:"login_url"` // host of the sign-in pages and token endpoints, instead of the service's own
 	AuthHeader string            `yaml:"auth_header"`
 	AuthPrefix string            `yaml:"auth_prefix"`
 	Headers    map[string]string `yaml:"headers"` // static, not secret

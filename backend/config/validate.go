@@ -129,6 +129,7 @@ func (c *checker) provider(key, id string, p Provider) {
 		c.fail(key+".base_url", "this is missing: a provider of your own needs the address of its service")
 	}
 	c.address(key+".base_url", p.BaseURL, "http", "https")
+	c.address(key+".login_url", p.LoginURL, "http", "https")
 	c.address(key+".proxy", p.Proxy, "http", "https", "socks5", "socks5h")
 	for name, value := range p.Headers {
 		if !headerName(name) || strings.ContainsAny(value, "\r\n\x00") {

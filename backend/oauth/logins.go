@@ -190,6 +190,7 @@ func (l *Logins) prepare(ctx context.Context, st Start) (*attempt, error) {
 		return nil, err
 	}
 	a.driver, a.start.Fields = d, fields
+	login = login.At(shared[provider.SettingLoginURL])
 	settings := map[string]string{}
 	maps.Copy(settings, shared)
 	maps.Copy(settings, a.known.Settings)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strings"
 	"time"
 
 	"patchbay/backend/secret"
@@ -71,6 +72,28 @@ func (l Login) Key() string {
 		return l.ID
 	}
 	return l.Kind
+}
+
+// At returns the login with its pages and token endpoints at another host, each under its own path; "" leaves it as it is.
+// That host sees codes and refresh tokens: it is for a simulated service, or for a gateway that a person trusts with them.
+func (l Login) At(base string) Login {
+	for _, address := range []*string{&l.AuthURL, &l.DeviceURL, &l.TokenURL, &l.PasteURL} {
+		*address = At(*address, base)
+	}
+	return l
+}
+
+// At returns an address with its host replaced by base, which may have a path of its own in front. An empty address or base
+// changes nothing.
+func At(address, base string) string {
+	if base == "" || address == "" {
+		return address
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	return strings.TrimSuffix(base, "/") + u.RequestURI()
 }
 
 // AuthRequest is what the address of a sign-in page is made of.

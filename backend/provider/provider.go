@@ -151,6 +151,7 @@ type Info struct {
 // Names of settings that every provider by key understands; they stand in Env.Settings.
 const (
 	SettingBaseURL      = "base_url"
+	SettingLoginURL     = "login_url"     // see Login.At
 	SettingAuthHeader   = "auth_header"   // "Authorization" or another header name; "" = the driver's default
 	SettingAuthPrefix   = "auth_prefix"   // "Bearer " unless the header is another one
 	SettingHeaderPrefix = "header."       // "header.X-Title": a static extra header
