@@ -193,7 +193,10 @@ func TestVendorsTakeAToolLoop(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sim.Close() })
-	for id, upstream := range map[string]string{"deepseek": simulator.DeepSeek, "kimi": simulator.Kimi, "mistral": simulator.Mistral, "groq": simulator.Groq} {
+	for id, upstream := range map[string]string{
+		"deepseek": simulator.DeepSeek, "kimi": simulator.Kimi, "mistral": simulator.Mistral, "groq": simulator.Groq,
+		"minimax": simulator.MiniMax, "zai": simulator.GLM, "openrouter": simulator.OpenRouter,
+	} {
 		up := presetUpstream(t, id, sim.BaseURL(upstream))
 		for name, req := range map[string]*canon.Request{
 			"another format": history(), "chat without thinking": chatHistory(t, ""), "chat with thinking": chatHistory(t, `,"reasoning_content":"I look"`),
