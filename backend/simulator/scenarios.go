@@ -280,6 +280,9 @@ var troubles = []scenarioInfo{
 	{"redirect", "Sends the client to another host, which must not see the key.", "status=301", func(p *plan, _ *turn, a arguments) {
 		p.d.redirect = &redirect{a.number("status", 307), a.text("to", "")}
 	}},
+	{"bare_list", "A list of models that is a bare array; for the queue of a list.", "", func(p *plan, _ *turn, _ arguments) {
+		p.d.raw = &rawAnswer{200, "application/json", `[{"id":"sim-chat","object":"model"},{"id":"sim-text","object":"model"}]`}
+	}},
 	{"base_resp", "An error in a 200 body, as MiniMax writes it.", "code=1008", func(p *plan, _ *turn, a arguments) {
 		p.d.raw = &rawAnswer{200, "application/json",
 			`{"base_resp":{"status_code":` + strconv.Itoa(a.number("code", 1008)) + `,"status_msg":"insufficient balance"}}`}

@@ -142,7 +142,7 @@ func (s *Server) host(name string, h http.Handler) {
 }
 
 // OpenAI returns the simulated OpenAI service; it serves /v1/chat/completions,
-// /v1/models and /v1/embeddings.
+// /v1/models, /v1/embeddings and /v1/images.
 func (s *Server) OpenAI() http.Handler { return s.handlers[OpenAI] }
 
 // Compatible returns a lenient vendor that speaks OpenAI Chat: it ignores
@@ -239,7 +239,8 @@ func (s *Server) Upstream(name string) http.Handler { return s.handlers[name] }
 // Script queues scenarios for the next requests of an upstream: one request
 // takes one scenario. Only calls for an answer take from the queue of the
 // upstream itself; other endpoints have queues of their own, for example
-// "openai/models" and "anthropic/count_tokens". It panics on a scenario that
+// "openai/models", "openai/images", "anthropic/count_tokens",
+// "responses/compact", "gemini/countTokens" and "ollama/tags". It panics on a scenario that
 // does not exist, because that is a mistake in a test.
 func (s *Server) Script(upstream string, scenarios ...Scenario) {
 	if err := s.enqueue(upstream, scenarios); err != nil {

@@ -244,6 +244,14 @@ func TestFormsThatOnlyLenientReadersUnderstand(t *testing.T) {
 	}
 }
 
+func TestListThatIsABareArray(t *testing.T) {
+	s := start(t)
+	s.Script(Compatible+"/models", "bare_list")
+	if a := (call{upstream: Compatible, method: "GET", path: "/v1/models"}).do(t, s); a.status != 200 || !strings.HasPrefix(a.body, `[{"id":"sim-chat"`) {
+		t.Errorf("%s", a.body)
+	}
+}
+
 func TestRedirectLeadsToAnotherHost(t *testing.T) {
 	s := start(t)
 	a := call{body: chat("[[redirect]]")}.do(t, s)
