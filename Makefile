@@ -76,9 +76,13 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 	./build/ci/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: build ## speed against a plain reverse proxy, in one run; then the codecs' benchmarks
+bench: build ## speed and memory against a plain reverse proxy for every pair of formats, about 20 minutes; then the codecs' benchmarks
 	$(GO) run ./build/bench -patchbay $(BIN)
 	$(GO) test -run '^$$' -bench . -benchmem ./backend/...
+
+.PHONY: bench-quick
+bench-quick: build ## the same for every pair in about two minutes, memory for two of them
+	$(GO) run ./build/bench -quick -patchbay $(BIN)
 
 .PHONY: golden
 golden: ## rewrite the golden files; read the diff

@@ -1,7 +1,8 @@
-// Command bench measures Patchbay from the outside against a plain httputil.ReverseProxy in the same run: CPU per streamed
-// chunk, time to first content, start, idle memory, and long conversations. It starts its own upstream, its own plain
-// proxy and the given Patchbay binary, each in a process of its own, and reads their CPU time and memory from /proc, so it
-// runs on Linux only. Compare ratios, not absolute figures: machines differ and are noisy.
+// Command bench measures Patchbay from the outside against a plain httputil.ReverseProxy in the same run, for every client
+// format in front of every upstream format: CPU per streamed chunk, time to first content, memory of a thousand slow streams,
+// and long conversations; and once for all, start and idle memory. It starts its own upstream, its own plain proxy and the
+// given Patchbay binary, each in a process of its own, and reads their CPU time and memory from /proc, so it runs on Linux
+// only. Compare ratios, not absolute figures: machines differ and are noisy.
 package main
 
 import (
@@ -13,10 +14,12 @@ import (
 func main() {
 	role := flag.String("role", "", "internal: upstream or plain")
 	target := flag.String("target", "", "internal: what the plain proxy forwards to")
-	binary := flag.String("patchbay", "bin/patchbay", "the Patchbay binary")
-	rounds := flag.Int("rounds", 3, "rounds per measurement; the median counts")
-	only := flag.String("only", "", "run the measurements whose names hold this: start, idle, first, chunk, long, streams")
-	quick := flag.Bool("quick", false, "fewer streams and chunks")
+	var o options
+	flag.StringVar(&o.binary, "patchbay", "bin/patchbay", "the Patchbay binary")
+	flag.IntVar(&o.rounds, "rounds", 3, "rounds per measurement; the median counts")
+	flag.StringVar(&o.only, "only", "", "run the measurements whose names hold this: start, idle, first, chunk, long, memory")
+	flag.StringVar(&o.pair, "pair", "", `measure the pairs whose names hold this, as in "openai -> gemini"`)
+	flag.BoolVar(&o.quick, "quick", false, "about two minutes: one round, fewer chunks, no long conversations, the memory of two pairs")
 	flag.Parse()
 	var err error
 	switch *role {
@@ -25,7 +28,7 @@ func main() {
 	case "plain":
 		err = servePlain(*target)
 	default:
-		err = measure(*binary, *only, *rounds, *quick)
+		err = measure(o)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,35 +17,49 @@ import (
 	"time"
 )
 
+// options are the flags.
+type options struct {
+	binary, only, pair string
+	rounds             int
+	quick              bool
+}
+
 // bench is one run: three processes and a client.
 type bench struct {
-	binary, home   string
-	key            string
+	options
+	home, key      string
 	upstream       *process
 	plain, patched *process
 	client         *http.Client
-	rounds         int
+	pairs          []pair
 	streams, count int // parallel streams, chunks each
 }
 
-func measure(binary, only string, rounds int, quick bool) error {
+func measure(o options) error {
 	home, err := os.MkdirTemp("", "patchbay-bench")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(home)
-	b := &bench{binary: binary, home: home, rounds: rounds, streams: 40, count: 500,
+	b := &bench{options: o, home: home, streams: 40, count: 500, pairs: pairs(o.pair),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2000, DisableCompression: true}}}
-	if quick {
-		b.streams, b.count = 20, 100
+	if o.quick {
+		b.streams, b.count, b.rounds = 25, 150, 1
+	}
+	if len(b.pairs) == 0 {
+		return fmt.Errorf("no pair is called %q", o.pair)
 	}
 	if err := b.setUp(); err != nil {
 		return err
 	}
 	defer b.upstream.stop()
 	defer b.plain.stop()
-	wanted := func(name string) bool { return strings.Contains(name, only) }
-	if wanted("start") {
+	return b.run()
+}
+
+// run takes the measurements that are wanted, one after the other.
+func (b *bench) run() (err error) {
+	if b.wants("start") {
 		if err := b.startTime(); err != nil {
 			return err
 		}
@@ -53,49 +68,48 @@ func measure(binary, only string, rounds int, quick bool) error {
 		return err
 	}
 	defer b.patched.stop()
-	if err := b.warmUp(); err != nil {
-		return err
-	}
-	if wanted("idle") {
+	if b.wants("idle") {
 		time.Sleep(2 * time.Second)
-		fmt.Printf("idle RSS                                 plain %s   patchbay %s\n", mb(b.plain.rss()), mb(b.patched.rss()))
+		fmt.Printf("idle memory: plain %s, patchbay %s\n", mb(b.plain.rss()), mb(b.patched.rss()))
 	}
-	if wanted("first") {
-		if err := b.firstContent(); err != nil {
-			return err
+	for _, m := range []struct {
+		name string
+		each func(pair) error
+	}{{"chunk", b.perChunk}, {"first", b.firstContent}, {"long", b.longConversation}} {
+		if !b.wants(m.name) || m.name == "long" && b.quick {
+			continue
 		}
-	}
-	for _, p := range pairs {
-		if wanted("chunk") {
-			if err := b.perChunk(p); err != nil {
+		for _, p := range b.pairs {
+			if err := b.warmUp(p); err != nil {
+				return err
+			}
+			if err := m.each(p); err != nil {
 				return err
 			}
 		}
-		if wanted("long") {
-			if err := b.longConversation(p); err != nil {
-				return err
-			}
-		}
 	}
-	if wanted("streams") {
+	if b.wants("memory") {
+		b.patched.stop() // a person has one Patchbay at a time
 		return b.slowStreams()
 	}
 	return nil
 }
 
-// setUp starts the upstream and the plain proxy and makes Patchbay's accounts.
-func (b *bench) setUp() error {
-	self, err := os.Executable()
-	if err != nil {
+func (b *bench) wants(name string) bool { return strings.Contains(name, b.only) }
+
+// setUp starts the upstream and the plain proxy and makes Patchbay's accounts, one provider per format.
+func (b *bench) setUp() (err error) {
+	if b.upstream, err = b.self("upstream"); err != nil {
 		return err
 	}
-	if b.upstream, err = start(nil, self, "-role", "upstream"); err != nil {
+	if b.plain, err = b.self("plain", "-target", b.upstream.url); err != nil {
 		return err
 	}
-	if b.plain, err = start(nil, self, "-role", "plain", "-target", b.upstream.url); err != nil {
-		return err
+	config := "default_provider: " + formats[0].provider() + "\nproviders:\n"
+	for i := range formats {
+		f := &formats[i]
+		config += fmt.Sprintf("  %s:\n    kind: %s\n    base_url: %s%s\n    models: [b-1-0]\n", f.provider(), f.kind, b.upstream.url, f.base)
 	}
-	config := fmt.Sprintf("default_provider: openai\nproviders:\n  openai:\n    base_url: %s/v1\n    models: [b-1-0]\n  anthropic:\n    base_url: %s\n    models: [b-1-0]\n", b.upstream.url, b.upstream.url)
 	if err := os.WriteFile(filepath.Join(b.home, "config.yaml"), []byte(config), 0o600); err != nil {
 		return err
 	}
@@ -103,8 +117,8 @@ func (b *bench) setUp() error {
 	if err := os.WriteFile(keyFile, []byte("sk-bench-0123456789abcdef\n"), 0o600); err != nil {
 		return err
 	}
-	for _, p := range []string{"openai", "anthropic"} {
-		if _, err := b.command("accounts", "add", p, "--name", "bench", "--key-file", keyFile); err != nil {
+	for i := range formats {
+		if _, err := b.command("accounts", "add", formats[i].provider(), "--name", "bench", "--key-file", keyFile); err != nil {
 			return err
 		}
 	}
@@ -122,7 +136,7 @@ func (b *bench) setUp() error {
 
 func (b *bench) command(args ...string) ([]byte, error) {
 	cmd := exec.Command(b.binary, args...)
-	cmd.Env = append(os.Environ(), "PATCHBAY_HOME="+b.home, "PATCHBAY_KEYRING=file")
+	cmd.Env = append(os.Environ(), "PATCHBAY_HOME="+b.home)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -132,66 +146,82 @@ func (b *bench) command(args ...string) ([]byte, error) {
 	return out, nil
 }
 
-func (b *bench) serve() (*process, error) {
-	return start([]string{"PATCHBAY_HOME=" + b.home, "PATCHBAY_KEYRING=file"}, b.binary, "serve", "--listen", "127.0.0.1:0")
-}
-
-// pair is a client protocol in front of an upstream protocol.
-type pair struct{ name, path, upstream string }
-
-var pairs = []pair{
-	{"openai -> openai", "/openai/v1/chat/completions", "/v1/chat/completions"},
-	{"anthropic -> anthropic", "/anthropic/v1/messages", "/v1/messages"},
-	{"openai -> anthropic", "/anthropic/v1/chat/completions", "/v1/messages"},
-	{"anthropic -> openai", "/openai/v1/messages", "/v1/chat/completions"},
-}
-
-// post sends a request and reads the answer to its end. It returns the time to the first content.
-func (b *bench) post(url string, body []byte) (time.Duration, error) {
-	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
+// self starts this program in another role.
+func (b *bench) self(role string, args ...string) (*process, error) {
+	self, err := os.Executable()
 	if err != nil {
-		return 0, err
+		return nil, err
+	}
+	return start(nil, self, append([]string{"-role", role}, args...)...)
+}
+
+func (b *bench) serve() (*process, error) {
+	return start([]string{"PATCHBAY_HOME=" + b.home}, b.binary, "serve", "--listen", "127.0.0.1:0")
+}
+
+// ask is one request: to a proxy, in a format.
+type ask struct {
+	proxy *process
+	path  string
+	body  []byte
+}
+
+// asks returns the request of a pair to the plain proxy and to Patchbay.
+func (b *bench) asks(p pair, model string, turns []string) (plain, patched ask) {
+	return ask{b.plain, p.upstream.path(model), p.upstream.body(model, turns)}, ask{b.patched, p.through(model), p.client.body(model, turns)}
+}
+
+// post sends a request and reads the answer to its end. It calls first at the first content.
+func (b *bench) post(ctx context.Context, a ask, first func()) error {
+	url := a.proxy.url + a.path
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(a.body))
+	if err != nil {
+		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+b.key)
 	req.Header.Set("Anthropic-Version", "2023-06-01")
-	begun := time.Now()
 	resp, err := b.client.Do(req)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 2048))
-		return 0, fmt.Errorf("%s: %s: %s", url, resp.Status, text)
+		return fmt.Errorf("%s: %s: %s", url, resp.Status, text)
 	}
-	var first time.Duration
 	r := bufio.NewReaderSize(resp.Body, 64<<10)
+	seen := false
 	for {
 		line, err := r.ReadSlice('\n')
-		if first == 0 && bytes.Contains(line, []byte("word0")) {
-			first = time.Since(begun)
+		if !seen && bytes.Contains(line, []byte("word0")) {
+			seen = true
+			first()
+		}
+		if err == io.EOF && !seen {
+			return fmt.Errorf("%s: an answer without content", url)
 		}
 		if err == io.EOF {
-			return first, nil
+			return nil
 		}
 		if err != nil && err != bufio.ErrBufferFull {
-			return first, fmt.Errorf("%s: reading the answer: %w", url, err)
+			return fmt.Errorf("%s: reading the answer: %w", url, err)
 		}
 	}
 }
 
-func prompt(model string, stream bool) []byte {
-	return fmt.Appendf(nil, `{"model":"%s","stream":%t,"max_tokens":1000,"messages":[{"role":"user","content":"Write many words."}]}`, model, stream)
+// timed returns the time to the first content.
+func (b *bench) timed(a ask) (d time.Duration, err error) {
+	begun := time.Now()
+	err = b.post(context.Background(), a, func() { d = time.Since(begun) })
+	return d, err
 }
 
-func (b *bench) warmUp() error {
-	for _, p := range pairs {
-		for range 20 {
-			if _, err := b.post(b.patched.url+p.path, prompt("b-5-0", true)); err != nil {
-				return err
-			}
-			if _, err := b.post(b.plain.url+p.upstream, prompt("b-5-0", true)); err != nil {
+func (b *bench) warmUp(p pair) error {
+	plain, ours := b.asks(p, "b-5-0", short)
+	for range 10 {
+		for _, a := range []ask{plain, ours} {
+			if _, err := b.timed(a); err != nil {
 				return err
 			}
 		}
@@ -201,10 +231,6 @@ func (b *bench) warmUp() error {
 
 // startTime measures from exec to the first answered request.
 func (b *bench) startTime() error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	once := func(begin func() (*process, error), path string) (time.Duration, error) {
 		begun := time.Now()
 		p, err := begin()
@@ -212,55 +238,44 @@ func (b *bench) startTime() error {
 			return 0, err
 		}
 		defer p.stop()
-		_, err = b.post(p.url+path, prompt("b-1-0", false))
+		_, err = b.timed(ask{p, path, formats[0].body("b-1-0", short)})
 		return time.Since(begun), err
 	}
 	var plain, ours []time.Duration
 	for range 2*b.rounds + 1 {
-		d, err := once(func() (*process, error) { return start(nil, self, "-role", "plain", "-target", b.upstream.url) }, "/v1/chat/completions")
+		d, err := once(func() (*process, error) { return b.self("plain", "-target", b.upstream.url) }, formats[0].path(""))
 		if err != nil {
 			return err
 		}
 		plain = append(plain, d)
-		if d, err = once(b.serve, "/v1/chat/completions"); err != nil {
+		if d, err = once(b.serve, pair{&formats[0], &formats[0]}.through("")); err != nil {
 			return err
 		}
 		ours = append(ours, d)
 	}
-	fmt.Printf("start to first answered request          plain %s   patchbay %s\n", ms(median(plain)), ms(median(ours)))
+	fmt.Printf("start to first answered request: plain %s, patchbay %s\n", ms(median(plain)), ms(median(ours)))
 	return nil
 }
 
 // firstContent measures what Patchbay adds to the time to the first content, one request at a time.
-func (b *bench) firstContent() error {
-	for _, p := range pairs {
-		var plain, ours []time.Duration
-		for range 100 * b.rounds {
-			d, err := b.post(b.plain.url+p.upstream, prompt("b-1-0", true))
-			if err != nil {
-				return err
-			}
-			plain = append(plain, d)
-			if d, err = b.post(b.patched.url+p.path, prompt("b-1-0", true)); err != nil {
-				return err
-			}
-			ours = append(ours, d)
-		}
-		fmt.Printf("time to first content  %-24s plain %s   patchbay %s   added %s\n", p.name, ms(median(plain)), ms(median(ours)), ms(median(ours)-median(plain)))
+func (b *bench) firstContent(p pair) error {
+	plain, ours, err := b.compare(p, "b-1-0", short, 100*b.rounds, func(a ask) (time.Duration, error) { return b.timed(a) })
+	if err != nil {
+		return err
 	}
+	fmt.Printf("first content    %-24s plain %s   patchbay %s   added %s\n", p, ms(median(plain)), ms(median(ours)), ms(median(ours)-median(plain)))
 	return nil
 }
 
 // perChunk measures CPU per streamed chunk under many paced streams, the two proxies in turn.
 func (b *bench) perChunk(p pair) error {
-	model := fmt.Sprintf("b-%d-4000", b.count)
-	run := func(proc *process, path string) (time.Duration, error) {
-		before := proc.cpu()
+	plain, ours, err := b.compare(p, fmt.Sprintf("b-%d-4000", b.count), short, b.rounds, func(a ask) (time.Duration, error) {
+		before := a.proxy.cpu()
 		var wg sync.WaitGroup
 		errs := make(chan error, b.streams)
 		for range b.streams {
 			wg.Go(func() {
-				if _, err := b.post(proc.url+path, prompt(model, true)); err != nil {
+				if _, err := b.timed(a); err != nil {
 					errs <- err
 				}
 			})
@@ -270,109 +285,58 @@ func (b *bench) perChunk(p pair) error {
 		case err := <-errs:
 			return 0, err
 		default:
+			return (a.proxy.cpu() - before) / time.Duration(b.streams*b.count), nil
 		}
-		return (proc.cpu() - before) / time.Duration(b.streams*b.count), nil
+	})
+	if err != nil {
+		return err
 	}
-	var plain, ours []time.Duration
-	var ratios []float64
-	for range b.rounds {
-		a, err := run(b.plain, p.upstream)
-		if err != nil {
-			return err
-		}
-		c, err := run(b.patched, p.path)
-		if err != nil {
-			return err
-		}
-		plain, ours = append(plain, a), append(ours, c)
-		ratios = append(ratios, float64(c)/float64(a))
+	ratios := make([]float64, len(plain))
+	for i := range plain {
+		ratios[i] = float64(ours[i]) / float64(plain[i])
 	}
 	slices.Sort(ratios)
-	fmt.Printf("CPU per chunk          %-24s plain %5.1f µs   patchbay %5.1f µs   ratio %.2f\n", p.name, us(median(plain)), us(median(ours)), ratios[len(ratios)/2])
+	fmt.Printf("CPU per chunk    %-24s plain %5.1f µs   patchbay %5.1f µs   ratio %.2f\n", p, us(median(plain)), us(median(ours)), ratios[len(ratios)/2])
 	return nil
+}
+
+// compare measures the two proxies in turn, n times.
+func (b *bench) compare(p pair, model string, turns []string, n int, one func(ask) (time.Duration, error)) (plain, ours []time.Duration, err error) {
+	first, second := b.asks(p, model, turns)
+	for range n {
+		x, err := one(first)
+		if err != nil {
+			return nil, nil, err
+		}
+		y, err := one(second)
+		if err != nil {
+			return nil, nil, err
+		}
+		plain, ours = append(plain, x), append(ours, y)
+	}
+	return plain, ours, nil
 }
 
 // longConversation measures the CPU of one request with 2 MB of history, and of a small one for comparison.
 func (b *bench) longConversation(p pair) error {
-	if err := b.oneRequest(p, "CPU of a small request ", prompt("b-1-0", true), 200); err != nil {
-		return err
-	}
-	return b.oneRequest(p, "CPU of a 2 MB request  ", conversation(2<<20), 20)
-}
-
-// oneRequest measures the CPU that one request takes, n of them in a row.
-func (b *bench) oneRequest(p pair, name string, body []byte, n time.Duration) error {
-	run := func(proc *process, path string) (time.Duration, error) {
-		before := proc.cpu()
-		for range n {
-			if _, err := b.post(proc.url+path, body); err != nil {
-				return 0, err
-			}
-		}
-		return (proc.cpu() - before) / n, nil
-	}
-	var plain, ours []time.Duration
-	for range b.rounds {
-		a, err := run(b.plain, p.upstream)
-		if err != nil {
-			return err
-		}
-		c, err := run(b.patched, p.path)
-		if err != nil {
-			return err
-		}
-		plain, ours = append(plain, a), append(ours, c)
-	}
-	fmt.Printf("%s%-24s plain %s   patchbay %s\n", name, p.name, ms(median(plain)), ms(median(ours)))
-	return nil
-}
-
-// conversation makes a long history of code and prose that both protocols read.
-func conversation(size int) []byte {
-	var out bytes.Buffer
-	out.WriteString(`{"model":"b-1-0","stream":true,"max_tokens":1000,"messages":[`)
-	code := strings.Repeat(`func main() {\n\tfmt.Println(\"hello, 世界\")\n\treturn nil\n}\n`, 20)
-	prose := strings.Repeat("These are plain words of an answer. ", 40)
-	for out.Len() < size {
-		fmt.Fprintf(&out, `{"role":"user","content":"%s"},{"role":"assistant","content":[{"type":"text","text":"%s"}]},`, code, prose)
-	}
-	out.WriteString(`{"role":"user","content":"Go on."}]}`)
-	return out.Bytes()
-}
-
-// slowStreams measures the memory of many streams that are open at once.
-func (b *bench) slowStreams() error {
-	const streams = 1000
-	run := func(proc *process, path string) (int64, error) {
-		var wg sync.WaitGroup
-		errs := make(chan error, streams)
-		for range streams {
-			wg.Go(func() {
-				if _, err := b.post(proc.url+path, prompt("b-10-1000000", true)); err != nil {
-					errs <- err
+	for _, c := range []struct {
+		name  string
+		turns []string
+		n     int // requests in a row
+	}{{"small request", short, 200}, {"2 MB request ", conversation(2 << 20), 20}} {
+		plain, ours, err := b.compare(p, "b-1-0", c.turns, b.rounds, func(a ask) (time.Duration, error) {
+			before := a.proxy.cpu()
+			for range c.n {
+				if _, err := b.timed(a); err != nil {
+					return 0, err
 				}
-			})
-		}
-		time.Sleep(6 * time.Second)
-		rss := proc.rss()
-		wg.Wait()
-		select {
-		case err := <-errs:
-			return 0, err
-		default:
-			return rss, nil
-		}
-	}
-	for _, p := range []pair{pairs[0], pairs[2]} {
-		a, err := run(b.plain, p.upstream)
+			}
+			return (a.proxy.cpu() - before) / time.Duration(c.n), nil
+		})
 		if err != nil {
 			return err
 		}
-		c, err := run(b.patched, p.path)
-		if err != nil {
-			return err
-		}
-		fmt.Printf("RSS at 1,000 streams   %-24s plain %s   patchbay %s\n", p.name, mb(a), mb(c))
+		fmt.Printf("CPU of a %s %-24s plain %s   patchbay %s\n", c.name, p, ms(median(plain)), ms(median(ours)))
 	}
 	return nil
 }

@@ -49,6 +49,7 @@ func start(env []string, name string, args ...string) (*process, error) {
 	return nil, fmt.Errorf("%s ended without an address: %s", name, stderr.String())
 }
 
+// stop ends the process. A second time it does nothing.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(os.Interrupt)
 	done := make(chan struct{})

@@ -38,81 +38,56 @@ func servePlain(target string) error {
 	}))
 }
 
-// serveUpstream answers both protocols. The model's name says how: "b-CHUNKS-PAUSEµs".
+// serveUpstream answers in every format. The model's name says how: "b-CHUNKS-PAUSEµs".
 func serveUpstream() error {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/chat/completions", func(w http.ResponseWriter, r *http.Request) { serveBody(w, r, openaiShape) })
-	mux.HandleFunc("POST /v1/messages", func(w http.ResponseWriter, r *http.Request) { serveBody(w, r, anthropicShape) })
-	mux.HandleFunc("GET /v1/models", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"object":"list","data":[{"id":"b-1-0","object":"model","created":1,"owned_by":"bench"}],"has_more":false}`)
-	})
+	for i := range formats {
+		f := &formats[i]
+		pattern := "POST " + f.path("M")
+		if f.kind == "gemini" {
+			pattern = "POST /v1beta/models/{method}"
+		}
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { serveBody(w, r, f) })
+	}
 	return listen(mux)
 }
 
-// shape is how one protocol writes an answer.
-type shape struct {
-	head, tail, whole string
-	chunk             func(i int) string
-}
-
-var openaiShape = shape{
-	head:  `data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1790000000,"model":"MODEL","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}` + "\n\n",
-	whole: `{"id":"chatcmpl-1","object":"chat.completion","created":1790000000,"model":"MODEL","choices":[{"index":0,"message":{"role":"assistant","content":"Four words of text."},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13}}`,
-	tail: `data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1790000000,"model":"MODEL","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\n" +
-		`data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1790000000,"model":"MODEL","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13}}` + "\n\ndata: [DONE]\n\n",
-	chunk: func(i int) string {
-		return `data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1790000000,"model":"MODEL","choices":[{"index":0,"delta":{"content":" word` + strconv.Itoa(i) + `"},"finish_reason":null}]}` + "\n\n"
-	},
-}
-
-var anthropicShape = shape{
-	head: "event: message_start\n" + `data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"MODEL","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":9,"output_tokens":1}}}` + "\n\n" +
-		"event: content_block_start\n" + `data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}` + "\n\n",
-	whole: `{"id":"msg_1","type":"message","role":"assistant","model":"MODEL","content":[{"type":"text","text":"Four words of text."}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":9,"output_tokens":4}}`,
-	tail: "event: content_block_stop\n" + `data: {"type":"content_block_stop","index":0}` + "\n\n" +
-		"event: message_delta\n" + `data: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":4}}` + "\n\n" +
-		"event: message_stop\n" + `data: {"type":"message_stop"}` + "\n\n",
-	chunk: func(i int) string {
-		return "event: content_block_delta\n" + `data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" word` + strconv.Itoa(i) + `"}}` + "\n\n"
-	},
-}
-
-func serveBody(w http.ResponseWriter, r *http.Request, s shape) {
+func serveBody(w http.ResponseWriter, r *http.Request, f *format) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
 	}
-	model, chunks, pause := plan(body)
-	text := func(t string) string { return strings.ReplaceAll(t, "MODEL", model) }
-	if !strings.Contains(string(body), `"stream":true`) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, text(s.whole))
-		return
-	}
-	w.Header().Set("Content-Type", "text/event-stream")
+	model, chunks, pause := plan(r.PathValue("method"), body)
+	text := func(t string) []byte { return []byte(strings.ReplaceAll(t, "MODEL", model)) }
+	w.Header().Set("Content-Type", f.contentType)
 	flush := w.(http.Flusher).Flush
-	_, _ = io.WriteString(w, text(s.head))
-	flush()
+	if f.head != "" {
+		_, _ = w.Write(text(f.head)) // a proxy that is gone is noticed below
+		flush()
+	}
 	next := time.Now()
 	for i := range chunks {
 		if pause > 0 {
 			next = next.Add(pause)
 			time.Sleep(time.Until(next))
 		}
-		if _, err := io.WriteString(w, text(s.chunk(i))); err != nil {
+		if _, err := w.Write(text(f.chunk(i))); err != nil {
 			return
 		}
 		flush()
 	}
-	_, _ = io.WriteString(w, text(s.tail))
+	_, _ = w.Write(text(f.tail))
 }
 
-// plan reads the model's name out of the body without parsing it: the upstream must cost little.
-func plan(body []byte) (model string, chunks int, pause time.Duration) {
-	_, rest, _ := strings.Cut(string(body[:min(len(body), 4096)]), `"model":"`)
-	model, _, _ = strings.Cut(rest, `"`)
+// plan reads the model's name out of the path or the body without parsing it: the upstream must cost little.
+func plan(method string, body []byte) (model string, chunks int, pause time.Duration) {
+	model, _, _ = strings.Cut(method, ":")
+	if model == "" {
+		_, rest, _ := strings.Cut(string(body[:min(len(body), 4096)]), `"model":"`)
+		model, _, _ = strings.Cut(rest, `"`)
+	}
 	if model == "" { // long conversations may hold it at the end
-		_, rest, _ = strings.Cut(string(body), `"model":"`)
+		_, rest, _ := strings.Cut(string(body), `"model":"`)
 		model, _, _ = strings.Cut(rest, `"`)
 	}
 	f := strings.Split(model, "-")
