@@ -137,7 +137,7 @@ type Info struct {
 	NoKey     bool     // an account may have no key at all (local servers)
 	Logins    []Login  // how to get an account: browser, device code, key, import of a file
 	Fields    []Field  // settings per account, drawn as a form
-	Files     []CredentialFile
+	Files     []CredentialFile // see FileReader
 	Models    []canon.Model // dated fallback for a live list that fails, and facts that such a list leaves out
 	Static    bool          // Models is the list: the service has none
 	ModelsURL string        // path of the list on the service's host, where it is not the usual one
@@ -203,8 +203,6 @@ type (
 		Required                  bool     // a sign-in cannot begin without it
 		Options                   []string // the values it may have; empty = any
 	}
-	// CredentialFile is where a vendor's own program keeps its login.
-	CredentialFile struct{ Path, Format string }
 	// Risk is what a person should know before signing in. Since is a date.
 	Risk struct{ Level, Text, Since string }
 )
