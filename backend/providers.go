@@ -11,6 +11,7 @@ import (
 	"patchbay/backend/provider/anthropiccompat"
 	"patchbay/backend/provider/forward"
 	"patchbay/backend/provider/geminiapi"
+	"patchbay/backend/provider/kiro"
 	"patchbay/backend/provider/ollamaapi"
 	"patchbay/backend/provider/openaicompat"
 	"patchbay/backend/route"
@@ -22,6 +23,7 @@ var providers = []provider.Driver{
 	openaicompat.Responses{},
 	anthropiccompat.Driver{},
 	geminiapi.Driver{},
+	kiro.Driver{},
 	forward.Driver{},
 }
 

@@ -56,6 +56,8 @@ type Format struct {
 	// NoCacheCounts says that the service does not tell which part of a prompt was cached, NoSignatures that nothing in
 	// its histories is signed.
 	NoCacheCounts, NoSignatures bool
+	// NoBills says that 402 is a plan's allowance that comes again, and no unpaid bill.
+	NoBills bool
 	// Verbatim is a request as a client of the same format sends it, to see that its bytes arrive; nil if no client
 	// speaks this format.
 	Verbatim *Verbatim

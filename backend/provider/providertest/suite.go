@@ -169,6 +169,10 @@ func (s Subject) verbatim(t *testing.T) {
 // refusals: each error of the service has its kind.
 func (s Subject) refusals(t *testing.T) {
 	leak := "the key " + Key + " is at fault"
+	unpaid := apierror.NoCredit
+	if s.Format.NoBills {
+		unpaid = apierror.QuotaExhausted
+	}
 	for _, c := range []struct {
 		name  string
 		fault Fault
@@ -176,7 +180,7 @@ func (s Subject) refusals(t *testing.T) {
 	}{
 		{"401", Fault{Status: 401, Message: leak}, []apierror.Kind{apierror.AuthExpired}},
 		{"403", Fault{Status: 403, Message: leak}, []apierror.Kind{apierror.AccountBlocked, apierror.AuthExpired, apierror.PolicyRefused}},
-		{"402", Fault{Status: 402, Message: leak}, []apierror.Kind{apierror.NoCredit}},
+		{"402", Fault{Status: 402, Message: leak}, []apierror.Kind{unpaid}},
 		{"429 with a time", Fault{Status: 429, RetryAfter: 37 * time.Second, Message: leak}, []apierror.Kind{apierror.RateLimited}},
 		{"429 without a time", Fault{Status: 429, Message: leak}, []apierror.Kind{apierror.RateLimited}},
 		{"500", Fault{Status: 500, Message: leak}, []apierror.Kind{apierror.Upstream5xx}},
