@@ -47,6 +47,17 @@ func kiroClean(n *node, depth int) *node {
 	case n.opaque || depth > maxSchemaDepth:
 		return newObject()
 	}
+	for range maxSchemaDepth { // a branch may have branches of its own
+		kiroBranches(n)
+		if !n.hasAny("oneOf", "allOf") {
+			break
+		}
+	}
+	if c := n.get("const"); c != nil {
+		n.remove("const")
+		n.set("enum", arrayNode([]*node{c}))
+	}
+	kiroType(n)
 	var told []string
 	for _, k := range kiroTold {
 		if v := n.get(k); v != nil {
@@ -57,12 +68,6 @@ func kiroClean(n *node, depth int) *node {
 	for _, k := range kiroRefused {
 		n.remove(k)
 	}
-	if c := n.get("const"); c != nil {
-		n.remove("const")
-		n.set("enum", arrayNode([]*node{c}))
-	}
-	kiroType(n)
-	kiroBranches(n)
 	n.eachSchema(func(sub *node) *node { return kiroClean(sub, depth+1) })
 	if r := n.get("required"); r != nil && (r.kind != '[' || len(r.elems) == 0 || slices.ContainsFunc(r.elems, func(e *node) bool { return e.kind != '"' })) {
 		n.remove("required")

@@ -291,6 +291,7 @@ func (c *conversion) user(t *turn, m *canon.Message) error {
 		case canon.PartToolResult:
 			r := result{id: p.CallID, failed: p.IsError}
 			var texts []string
+			before := len(t.images)
 			for j := range p.Result {
 				text, err := c.content(t, &p.Result[j])
 				if err != nil {
@@ -300,7 +301,10 @@ func (c *conversion) user(t *turn, m *canon.Message) error {
 					texts = append(texts, text)
 				}
 			}
-			if r.text = cutMiddle(strings.Join(texts, "\n"), maxResult); r.text == "" {
+			switch r.text = cutMiddle(strings.Join(texts, "\n"), maxResult); {
+			case r.text == "" && len(t.images) > before:
+				r.text = "(image attached)"
+			case r.text == "":
 				r.text = "(empty result)"
 			}
 			t.results = append(t.results, r)
