@@ -11,8 +11,8 @@ const (
 	// settleChange is how many streams must have begun or ended since memory was given back last.
 	settleChange = 100
 	// settleQuiet is how long none must have begun or ended for a burst to be over, settleAtMost how long it may take.
-	settleQuiet  = time.Second
-	settleAtMost = 5 * time.Second
+	settleQuiet  = 2 * time.Second
+	settleAtMost = 8 * time.Second
 )
 
 // settler collects garbage once after a burst of requests has begun or ended, and gives the memory back. Starting a stream

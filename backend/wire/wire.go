@@ -38,6 +38,8 @@ type Codec interface {
 }
 
 // A Renderer turns events into bytes for one answer. It is a pure state machine: the same events give the same bytes.
+// What it needs of the request's conversation it takes when it is made or at the start of the answer: after the first content
+// the request is released, see canon.Request.Release. AppendPing does not look at the request at all.
 // Whatever happens, the bytes it has produced end with exactly one terminal event of the format once Finish or
 // AppendError was given; what comes after that appends nothing.
 type Renderer interface {

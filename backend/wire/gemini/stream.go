@@ -234,8 +234,14 @@ func (s *streamReader) flush(raw []byte, more bool) bool {
 			return false
 		}
 	}
+	if cap(s.queue) > keptEvents {
+		s.queue = nil
+	}
 	return true
 }
+
+// keptEvents is how many events a frame has in the long run; the first frame has more.
+const keptEvents = 2
 
 func (s *streamReader) start() {
 	if s.started {

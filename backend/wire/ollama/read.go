@@ -94,6 +94,9 @@ func (s *reader) fail(err *apierror.Error) {
 	}
 }
 
+// keptEvents is how many events a line has in the long run; the first line has more.
+const keptEvents = 2
+
 func (s *reader) emit(ev canon.Event) { s.queue = append(s.queue, ev) }
 
 // flush yields the events of a line. raw is the line, for a client of this format: the first event carries it, and of
@@ -116,6 +119,9 @@ func (s *reader) flush(raw []byte, done bool) bool {
 	}
 	clear(s.queue)
 	s.queue = s.queue[:0]
+	if cap(s.queue) > keptEvents {
+		s.queue = nil
+	}
 	return !s.stopped
 }
 
