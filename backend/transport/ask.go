@@ -12,6 +12,8 @@ import (
 // Try is one way to ask for an answer: what to send, and how to read what comes back.
 type Try struct {
 	Call Call
+	// Head sees the header of an answer with a status of success, before Read; it may be nil.
+	Head func(http.Header)
 	// Read reads an answer with a status of success.
 	Read func(contentType string, r io.Reader) canon.Stream
 	// Refused reads any other answer.
@@ -74,6 +76,10 @@ func (a *asking) once(yield func(canon.Event, error) bool) *apierror.Error {
 	}
 	if !answer.OK() {
 		return t.Call.refusal(answer, t.Refused)
+	}
+	if t.Head != nil {
+		t.Head(answer.Header)
+		t.Head = nil
 	}
 	body, status := answer.Body, answer.Status // the head goes
 	defer body.Close()
