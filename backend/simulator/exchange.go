@@ -114,6 +114,11 @@ func (x *exchange) fail(f *failure) {
 	for name, values := range head {
 		x.w.Header()[name] = values
 	}
+	if text, ok := body.(rawText); ok {
+		x.w.WriteHeader(status)
+		_, _ = x.w.Write([]byte(text)) // a client that left needs no answer
+		return
+	}
 	writeJSON(x.w, status, body)
 }
 

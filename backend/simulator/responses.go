@@ -223,6 +223,10 @@ func (d *responses) compact(x *exchange) {
 	if t == nil || x.blocked(t) {
 		return
 	}
+	d.compacted(x, t)
+}
+
+func (d *responses) compacted(x *exchange, t *turn) {
 	output := []any{}
 	for _, v := range t.items {
 		m, _ := v.(map[string]any)
@@ -240,7 +244,7 @@ func (d *responses) compact(x *exchange) {
 	id := x.serial("cmp_")
 	output = append(output, obj("id", id, "type", "compaction", "encrypted_content", encrypt(id, d.s.next())))
 	r := &reply{usage: tokens{in: t.tokens, out: 12}}
-	d.head(x.w.Header(), &plan{})
+	x.d.head(x.w.Header(), &plan{})
 	writeJSON(x.w, http.StatusOK, obj("id", x.serial("resp_"), "object", "response.compaction", "created_at", d.s.opts.Now().Unix(),
 		"output", output, "usage", d.usage(r)))
 }

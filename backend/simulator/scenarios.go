@@ -223,6 +223,12 @@ var refusals = []scenarioInfo{
 		p.fail = &failure{kind: failOverload, retryAfter: a.text("retry_after", "")}
 	}},
 	{"timeout", "504: the service took too long.", "", fail(failTimeout)},
+	{"codex_refusal", "A refusal of ChatGPT's Codex service (elsewhere an error 500).", "which=usage_not_included,seconds=3", func(p *plan, _ *turn, a arguments) {
+		p.fail = codexFailure(a)
+	}},
+	{"codex_failed", "The same inside a stream that began well.", "which=at_capacity,after=0", func(p *plan, _ *turn, a arguments) {
+		p.d.errorAt, p.d.errorWith = a.number("after", 0), codexFailure(a)
+	}},
 }
 
 // policyTexts are refusals that no retry and no other account will change

@@ -33,6 +33,9 @@ const (
 	OpenRouter = "openrouter" // comments and error chunks in streams; signed reasoning_details; paths below /api/v1
 	LMStudio   = "lmstudio"   // a local server without a key
 
+	// Services that people sign in to.
+	Codex = "codex" // OpenAI's Codex by a ChatGPT login: sign-in, Responses, plan
+
 	// Elsewhere is where the scenario redirect leads to: another host, which
 	// answers everything with an empty object and must never see a key.
 	Elsewhere = "elsewhere"
@@ -77,6 +80,7 @@ type dialect interface {
 type Server struct {
 	opts     Options
 	handlers map[string]http.Handler
+	signIns  map[string]*OAuth
 	mux      *http.ServeMux
 
 	mu      sync.Mutex
@@ -105,6 +109,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts:     opts,
 		handlers: map[string]http.Handler{},
+		signIns:  map[string]*OAuth{},
 		mux:      http.NewServeMux(),
 		queue:    map[string][]Scenario{},
 		keys:     map[string]Scenario{},
@@ -121,6 +126,7 @@ func New(opts Options) *Server {
 	s.host(Responses, newResponses(s))
 	s.host(Gemini, newGemini(s))
 	s.host(Ollama, newOllama(s))
+	s.host(Codex, newCodex(s))
 	s.mux.Handle("/_control/", s.control())
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" {
@@ -222,15 +228,26 @@ func (s *Server) URL() string {
 // BaseURL returns the base URL of one upstream as a person would type it: with
 // /v1 for the OpenAI kinds, without a version for the others.
 func (s *Server) BaseURL(upstream string) string {
-	base := s.URL() + "/" + upstream
+	base := s.LoginURL(upstream)
 	if upstream == Anthropic || upstream == Gemini || upstream == Ollama {
 		return base
 	}
 	if root := vendors[upstream].root; root != "" {
 		return base + root
 	}
+	if upstream == Codex {
+		return base + codexRoot
+	}
 	return base + "/v1"
 }
+
+// LoginURL returns where the sign-in pages and the token endpoints of an
+// upstream are, each under its own path.
+func (s *Server) LoginURL(upstream string) string { return s.URL() + "/" + upstream }
+
+// SignIn returns the authorisation server of an upstream that people sign in
+// to, nil if it has none.
+func (s *Server) SignIn(upstream string) *OAuth { return s.signIns[upstream] }
 
 // Upstream returns the handler of one upstream by name, nil for a name that no
 // upstream has.
