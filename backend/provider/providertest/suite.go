@@ -179,7 +179,7 @@ func (s Subject) refusals(t *testing.T) {
 		kinds []apierror.Kind
 	}{
 		{"401", Fault{Status: 401, Message: leak}, []apierror.Kind{apierror.AuthExpired}},
-		{"403", Fault{Status: 403, Message: leak}, []apierror.Kind{apierror.AccountBlocked, apierror.AuthExpired, apierror.PolicyRefused}},
+		{"403", Fault{Status: 403, Message: leak}, []apierror.Kind{apierror.AccountBlocked, apierror.AuthExpired, apierror.PolicyRefused, apierror.NoCredit}},
 		{"402", Fault{Status: 402, Message: leak}, []apierror.Kind{unpaid}},
 		{"429 with a time", Fault{Status: 429, RetryAfter: 37 * time.Second, Message: leak}, []apierror.Kind{apierror.RateLimited}},
 		{"429 without a time", Fault{Status: 429, Message: leak}, []apierror.Kind{apierror.RateLimited}},
