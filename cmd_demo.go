@@ -116,7 +116,8 @@ func demoSettings(sim *simulator.Server) string {
 		"  anthropic:\n    base_url: " + sim.BaseURL(simulator.Anthropic) + "\n" +
 		"  openai-responses:\n    base_url: " + sim.BaseURL(simulator.Responses) + "\n" +
 		"  gemini:\n    base_url: " + sim.BaseURL(simulator.Gemini) + "\n" +
-		"  home-ollama:\n    kind: ollama\n    base_url: " + sim.BaseURL(simulator.Ollama) + "\n"
+		"  home-ollama:\n    kind: ollama\n    base_url: " + sim.BaseURL(simulator.Ollama) + "\n" +
+		"  codex:\n    base_url: " + sim.BaseURL(simulator.Codex) + "\n    login_url: " + sim.LoginURL(simulator.Codex) + "\n"
 }
 
 // warnings is the demo's log: what goes wrong, without the routine.
@@ -161,6 +162,7 @@ func demoText(home, base string, key secret.Value) string {
 	}
 	t.Flush() // into memory: it cannot fail
 	fmt.Fprintf(&b, "\nCommands in another terminal: PATCHBAY_HOME=%s patchbay accounts|keys|models|logs|doctor\n", quotePath(home))
+	fmt.Fprintf(&b, "Sign in at a simulated page there: PATCHBAY_HOME=%s patchbay login codex\n", quotePath(home))
 	b.WriteString("Stop with Ctrl+C; the temporary folder is removed then.\n")
 	return b.String()
 }

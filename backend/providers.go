@@ -9,6 +9,7 @@ import (
 	"patchbay/backend/preset"
 	"patchbay/backend/provider"
 	"patchbay/backend/provider/anthropiccompat"
+	"patchbay/backend/provider/codex"
 	"patchbay/backend/provider/forward"
 	"patchbay/backend/provider/geminiapi"
 	"patchbay/backend/provider/kiro"
@@ -23,6 +24,7 @@ var providers = []provider.Driver{
 	openaicompat.Responses{},
 	anthropiccompat.Driver{},
 	geminiapi.Driver{},
+	codex.Driver{},
 	kiro.Driver{},
 	forward.Driver{},
 }

@@ -36,8 +36,10 @@ type Bay struct {
 
 // Options shape a Bay.
 type Options struct {
-	Config   string              // further settings, as YAML at the top level
-	Accounts map[string][]string // provider -> keys; nil = one account of each but openai-responses and home-ollama
+	Config string // further settings, as YAML at the top level
+	// Accounts are keys by provider; nil = one account of each that has a key but openai-responses. For codex a key is the
+	// e-mail of somebody who can sign in at its simulated service (ann@example.test).
+	Accounts map[string][]string
 }
 
 // Every is one account of each provider that leads to a simulated upstream.
@@ -68,7 +70,8 @@ func Start(t testing.TB, o Options) *Bay {
 	}
 	for provider, keys := range o.Accounts {
 		for i, key := range keys {
-			_, err := b.Backend.AddAccount(t.Context(), api.NewAccount{Provider: provider, Name: fmt.Sprintf("%s-%d", provider, i+1), Key: secret.New(key), Priority: i + 1})
+			key := b.token(t, provider, key)
+			_, err := b.Backend.AddAccount(t.Context(), api.NewAccount{Provider: provider, Name: fmt.Sprintf("%s-%d", provider, i+1), Key: secret.New(key), Priority: i + 1, AcceptRisk: true})
 			must(t, err)
 		}
 	}
@@ -77,6 +80,20 @@ func Start(t testing.TB, o Options) *Bay {
 	b.Key = made.Key.Reveal()
 	b.awaitLists(t, o.Accounts)
 	return b
+}
+
+// token makes an access token for a person who can sign in at a provider's simulated service; any other key is what it is.
+func (b *Bay) token(t testing.TB, provider, key string) string {
+	t.Helper()
+	in := b.Sim.SignIn(provider)
+	if in == nil || !strings.Contains(key, "@") {
+		return key
+	}
+	g, ok := in.Issue(key)
+	if !ok {
+		t.Fatalf("nobody at %s is called %s", provider, key)
+	}
+	return g.Access
 }
 
 // awaitLists waits for the model lists of the accounts just added: they are read in the background, and which provider a
@@ -104,6 +121,7 @@ func (b *Bay) run(t testing.TB, o Options) (stop func()) {
 		{"gemini", "", simulator.Gemini},
 		{"openai-responses", "", simulator.Responses},
 		{"home-ollama", "    kind: ollama\n", simulator.Ollama},
+		{"codex", "    login_url: " + b.Sim.LoginURL(simulator.Codex) + "\n", simulator.Codex},
 	} {
 		text += "  " + p.id + ":\n    base_url: " + b.Sim.BaseURL(p.upstream) + "\n" + p.more
 	}

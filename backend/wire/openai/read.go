@@ -46,11 +46,8 @@ type reader struct {
 
 	raw     []byte // the frame, until its first event takes it
 	rawName string
-	copying bool   // the frame goes to the client as it is
-	anew    bool   // it does not, though others may: its events are rendered
-	finish  string // of the choice at hand, if it ends with this frame
 
-	irregular bool // the first chunk lacks what clients rely on: all are written anew
+	irregular bool // the chunks lack what clients rely on: they are written anew
 	started   bool
 	index     int // of the next part
 	choices   []*choice
@@ -71,7 +68,6 @@ func (s *reader) emit(ev canon.Event) bool {
 	if s.raw != nil {
 		ev.Raw, ev.RawName, s.raw = s.raw, s.rawName, nil
 	}
-	ev.Anew = s.anew
 	ok := s.release(true)
 	s.held, s.holding = ev, true
 	return ok
@@ -114,8 +110,7 @@ var done = []byte("[DONE]")
 func (s *reader) frame(f wire.Frame) bool {
 	data := bytes.TrimSpace(f.Data)
 	s.raw = nil
-	s.copying, s.anew = s.x.verbatim && !s.irregular, false
-	if s.copying {
+	if s.x.verbatim && !s.irregular {
 		s.raw, s.rawName = f.Data, f.Name
 	}
 	if bytes.Equal(data, done) {
@@ -188,9 +183,6 @@ func (s *reader) chunk(name string, data []byte) *apierror.Error {
 		s.raw = nil // a comment in disguise: it is no frame for a client
 		return nil
 	}
-	if s.started && (isNull(p.id) || isNull(p.object) || isNull(p.model) || p.choices == nil || number(p.created) < 0) {
-		s.giveUp()
-	}
 	if !s.started && (p.choices != nil || p.id != nil || p.usage != nil) {
 		s.start(&p)
 	}
@@ -204,7 +196,7 @@ func (s *reader) chunk(name string, data []byte) *apierror.Error {
 func (s *reader) start(p *chunkParts) {
 	s.started = true
 	if isNull(p.id) || isNull(p.object) || number(p.created) < 0 || isNull(p.model) || p.choices == nil {
-		s.irregular, s.copying, s.raw = true, false, nil
+		s.irregular, s.raw = true, nil
 	}
 	ev := canon.Event{Kind: canon.KindStart, ID: text(p.id), Model: text(p.model), Created: max(number(p.created), 0), Dropped: s.x.Dropped, Verbatim: s.x.verbatim && !s.irregular}
 	if !s.x.foreign {
@@ -256,21 +248,17 @@ func (s *reader) readChoices(v []byte) *apierror.Error {
 	list := walkArray(v)
 	for at := 0; list.Next(); at++ {
 		var delta, finish, logprobs, usage, legacy []byte
-		n, regular, foreign := at, false, false
+		n := at
 		c := walkObject(list.Value)
 		for c.Next() {
 			switch string(c.Name) {
 			case "index":
 				if i := number(c.Value); i >= 0 && i < 128 {
-					n, regular = int(i), true
+					n = int(i)
 				}
-			case "delta":
+			case "delta", "message":
 				if !isNull(c.Value) {
 					delta = c.Value
-				}
-			case "message": // some services' name for it
-				if !isNull(c.Value) && delta == nil {
-					delta, foreign = c.Value, true
 				}
 			case "finish_reason":
 				finish = c.Value
@@ -287,15 +275,11 @@ func (s *reader) readChoices(v []byte) *apierror.Error {
 			}
 		}
 		ch := s.choice(n)
-		s.finish = text(finish)
-		if !regular || delta == nil || foreign || n > 0 && bytes.Contains(v, []byte(wordCalls)) {
-			s.giveUp() // the first of several choices takes the frame along: the calls of another one are seen too late
-		}
 		if legacy != nil && delta == nil {
 			ch.plain(text(legacy), tokenEntries(logprobs))
 		}
 		ch.delta(delta, tokenEntries(logprobs))
-		if err := ch.finishReason(s.finish); err != nil {
+		if err := ch.finishReason(text(finish)); err != nil {
 			return err
 		}
 		s.readUsage(usage)
@@ -328,7 +312,7 @@ func (s *reader) end(raw []byte) {
 	if s.stopped {
 		return
 	}
-	s.raw, s.copying, s.anew = nil, false, false
+	s.raw = nil
 	finished := raw != nil || s.allFinished()
 	if !finished {
 		s.fail(apierror.New(apierror.Truncated, "the service closed the stream early; try again"))
