@@ -43,8 +43,9 @@ type clientRun struct {
 }
 
 const (
-	clientPrompt  = "List the files of this folder with one tool call, then name the file that you found."
-	picturePrompt = "What is in this picture?"
+	clientPrompt = "List the files of this folder with one tool call, then name the file that you found."
+	// The service falls silent in its answer, so that signs of life go out to the program.
+	picturePrompt = "[[silence:after=1,for=400ms]] What is in this picture?"
 )
 
 var clientPrograms = []clientProgram{
@@ -54,7 +55,7 @@ var clientPrograms = []clientProgram{
 			return []string{"-p", clientPrompt, "--model", r.model, "--allowedTools", "Bash(ls:*)"}
 		},
 		picture: func(r clientRun, file string) []string { // it shows a model what its Read tool was asked for
-			return []string{"-p", `[[tool_call:name=Read,args={"file_path":"` + file + `"}]] ` + picturePrompt, "--model", r.model, "--allowedTools", "Read"}
+			return []string{"-p", `[[tool_call:name=Read,args={"file_path":"` + file + `"}]] What is in this picture?`, "--model", r.model, "--allowedTools", "Read"}
 		},
 	},
 	{
@@ -207,9 +208,10 @@ func TestClients(t *testing.T) {
 }
 
 func startClient(t *testing.T, p clientProgram, up upstream) (*testkit.Bay, clientRun) {
-	o, model := testkit.Options{Accounts: testkit.Every()}, up.thinking
+	const keepAlive = "timeouts:\n  keep_alive: 50ms\n"
+	o, model := testkit.Options{Accounts: testkit.Every(), Config: keepAlive}, up.thinking
 	if p.alias != "" {
-		o.Config, model = fmt.Sprintf("routing:\n  aliases:\n    %s: %q\n", p.alias, up.thinking+"(high)"), p.alias
+		o.Config, model = keepAlive+fmt.Sprintf("routing:\n  aliases:\n    %s: %q\n", p.alias, up.thinking+"(high)"), p.alias
 	}
 	bay := testkit.Start(t, o)
 	return bay, clientRun{t: t, program: p, home: t.TempDir(), base: bay.URL + "/" + up.id, key: bay.Key, model: model}

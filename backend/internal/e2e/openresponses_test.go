@@ -92,19 +92,15 @@ func respond(t *testing.T, b *testkit.Bay, provider, body string) (response, str
 }
 
 // models that each provider has in the simulated services.
-var responsesModels = map[string]string{"openai": "gpt-4.1", "openai-responses": "gpt-5.5", "compat": "sim-chat", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}
+var responsesModels = map[string]string{"openai": "gpt-4.1", "openai-responses": "gpt-5.5", "compat": "sim-chat", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash", "home-ollama": "qwen3:8b"}
 
 const plainFunction = `[{"type":"function","name":"Bash","description":"run","parameters":{"type":"object","properties":{"command":{"type":"string"}},"required":["command"]}}]`
 
-// Every answer that Patchbay writes keeps to the published schema, whichever service gave it. Those of a Responses service
-// pass as they are.
+// Every answer keeps to the published schema, whichever service gave it. Those of a Responses service pass as they are.
 func TestAnswersKeepToOpenResponses(t *testing.T) {
 	schema := openresponses.Load(t)
 	b := testkit.Start(t, testkit.Options{Accounts: testkit.Every()})
 	for provider, model := range responsesModels {
-		if provider == "openai-responses" {
-			continue
-		}
 		for name, body := range map[string]string{
 			"text":       `"input":"Say the word plover."`,
 			"reasoning":  `"input":"[[reasoning]] think","reasoning":{"effort":"low","summary":"auto"},"include":["reasoning.encrypted_content"]`,
@@ -121,6 +117,9 @@ func TestAnswersKeepToOpenResponses(t *testing.T) {
 			for _, stream := range []string{"true", "false"} {
 				if name == "failure" && stream == "false" {
 					continue
+				}
+				if name == "structured" && provider == "openai-responses" {
+					continue // OpenAI repeats the form that was asked for; the specification wants null there
 				}
 				resp, text := b.Do(t, http.MethodPost, "/"+provider+responsesPath, `{"model":"`+model+`",`+body+`,"stream":`+stream+`}`)
 				if resp.StatusCode != http.StatusOK {

@@ -250,7 +250,7 @@ func (s *reader) piece(typ canon.PartType, text string, logprobs jsontext.Value)
 }
 
 func (s *reader) skeleton() *canon.Part {
-	return &canon.Part{Type: s.typ, RawText: s.typ == canon.PartReasoning}
+	return &canon.Part{Type: s.typ}
 }
 
 // close ends the open part of text or thinking.
