@@ -28,7 +28,8 @@ func (a *app) accountsCommand() *cobra.Command {
 		Example: "  patchbay accounts                              list them with their health\n" +
 			"  patchbay accounts add openai                   the key is asked for\n" +
 			"  patchbay accounts disable openai/work          leave it out for now\n" +
-			"  patchbay accounts clear openai/work            end its pauses",
+			"  patchbay accounts clear openai/work            end its pauses\n" +
+			"  patchbay accounts found                        logins that other programs keep in files",
 		Args: noArgs,
 		RunE: a.listAccounts,
 	}
@@ -61,6 +62,7 @@ func (a *app) accountsCommand() *cobra.Command {
 			}, "The pauses of %s are over.")},
 		a.accountsTestCommand(one),
 	)
+	accounts.AddCommand(a.fileCommands()...)
 	return accounts
 }
 

@@ -111,7 +111,8 @@ func isolate(home string) {
 }
 
 func demoSettings(sim *simulator.Server) string {
-	return "providers:\n" +
+	return "credential_files:\n  enabled: false\n" + // the person's own logins have no business here
+		"providers:\n" +
 		"  openai:\n    base_url: " + sim.BaseURL(simulator.OpenAI) + "\n" +
 		"  anthropic:\n    base_url: " + sim.BaseURL(simulator.Anthropic) + "\n" +
 		"  openai-responses:\n    base_url: " + sim.BaseURL(simulator.Responses) + "\n" +

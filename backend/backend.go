@@ -26,6 +26,7 @@ import (
 	"patchbay/backend/canon"
 	"patchbay/backend/clientkey"
 	"patchbay/backend/config"
+	"patchbay/backend/credfile"
 	"patchbay/backend/events"
 	"patchbay/backend/gateway"
 	"patchbay/backend/logging"
@@ -65,6 +66,7 @@ type Backend struct {
 	clients  *transport.Clients
 	accounts *account.Pools
 	logins   *oauth.Logins
+	files    *credfile.Files
 	router   *route.Router
 	record   *record.Log
 	gateway  *gateway.Gateway
@@ -264,9 +266,13 @@ func (b *Backend) openAccounts(ctx context.Context) (err error) {
 			o, ok := b.offered(id)
 			return ok && o.enabled
 		},
+		Reread: func(ctx context.Context, a account.Account) (provider.Credential, error) {
+			return b.files.Reread(ctx, a)
+		},
 	})
 	if err == nil {
 		b.openLogins()
+		b.openFiles()
 	}
 	return err
 }
@@ -381,6 +387,7 @@ func (b *Backend) settingsChanged(_, cfg *config.Config) {
 		b.log.Logger().Warn("The log levels cannot be set", "err", err)
 	}
 	b.router.Rebuild()
+	b.files.Refresh()
 	for _, moved := range []chan struct{}{b.moved, b.moved2} {
 		select {
 		case moved <- struct{}{}:
@@ -416,6 +423,7 @@ func (b *Backend) Run(ctx context.Context) error {
 	jobs.Go(func() error { return b.watchLists(jctx) })
 	jobs.Go(func() error { return b.watchVault(jctx) })
 	jobs.Go(func() error { return b.accounts.RunRefresh(jctx) })
+	jobs.Go(func() error { return b.files.Run(jctx) })
 	jobs.Go(func() error { return b.serve(jctx) })
 	jobs.Go(func() error { return b.serveOllama(jctx) })
 	if b.o.Ready != nil {

@@ -157,6 +157,7 @@ func (b *Backend) Doctor(ctx context.Context) ([]api.Finding, error) {
 		needs := a.State == account.NeedsLogin || a.State == account.NeedsAction || a.State == account.Blocked
 		f.Accounts = append(f.Accounts, doctor.Account{Provider: a.Provider, Name: a.Name, State: string(a.State), Reason: a.Reason, NeedsPerson: needs, Enabled: a.Enabled})
 	}
+	f.Files = b.fileFacts(ctx)
 	now := time.Now()
 	for _, k := range b.keys.List() {
 		if k.Valid(now) {

@@ -123,6 +123,7 @@ func (b *Backend) ClearAccount(_ context.Context, id string) (api.AccountView, e
 
 // RemoveAccount implements api.Service.
 func (b *Backend) RemoveAccount(ctx context.Context, id string) error {
+	defer b.files.Refresh() // it may have followed a file
 	return explain(b.accounts.Remove(ctx, id))
 }
 

@@ -197,7 +197,15 @@ func (p *Pools) reread() func(context.Context, string) (provider.Credential, err
 		if !ok {
 			return provider.Credential{}, gone(id)
 		}
-		return p.needs.Reread(ctx, st.Account)
+		c, err := p.needs.Reread(ctx, st.Account)
+		if err != nil {
+			return c, err
+		}
+		stored, err := p.unseal(ctx, id)
+		if err != nil {
+			return c, err
+		}
+		return c.Under(stored.Extra), nil
 	}
 }
 

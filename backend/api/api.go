@@ -68,6 +68,7 @@ type Service interface {
 	Usage(ctx context.Context, q UsageQuery) (UsageView, error)
 	Doctor(ctx context.Context) ([]Finding, error)
 
+	FileService
 	VaultService
 	TransferService
 }

@@ -45,6 +45,15 @@ var endpoints = []endpoint{
 	// id: cancels it
 	{pattern: "DELETE /api/logins/{id}", call: cancelLogin, status: http.StatusNoContent},
 
+	// looks for logins that other programs keep in files
+	{pattern: "GET /api/credential-files", call: listFiles},
+	// id; name, accept_risk: an account follows the file from now on
+	{pattern: "POST /api/credential-files/{id}/borrow", call: borrowFile, status: http.StatusCreated},
+	// id; name, accept_risk, accept: the login is Patchbay's own from now on
+	{pattern: "POST /api/credential-files/{id}/adopt", call: adoptFile, status: http.StatusCreated},
+	// id: forgets the account that follows the file
+	{pattern: "POST /api/credential-files/{id}/release", call: releaseFile},
+
 	{pattern: "GET /api/keys", call: listKeys},
 	// name, key (16 characters or more; without it one is made), expires
 	{pattern: "POST /api/keys", call: addKey, status: http.StatusCreated, reveals: true},

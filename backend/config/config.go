@@ -23,6 +23,7 @@ type Config struct {
 	Routing         Routing             `yaml:"routing"`
 	Timeouts        Timeouts            `yaml:"timeouts"`
 	Media           Media               `yaml:"media"`
+	CredentialFiles CredentialFiles     `yaml:"credential_files"`
 	Record          Record              `yaml:"record"`
 	Log             Log                 `yaml:"log"`
 }
@@ -107,6 +108,12 @@ type Media struct {
 	AllowedHosts []string `yaml:"allowed_hosts"` // on this machine or its network; all others there are refused
 }
 
+// CredentialFiles says where logins of vendors' own programs are looked for. None is used before the person says so.
+type CredentialFiles struct {
+	Enabled bool                `yaml:"enabled"`
+	Paths   map[string][]string `yaml:"paths"` // provider to further files
+}
+
 // Record says how much of the past is kept.
 type Record struct {
 	Retention Retention `yaml:"retention"`
@@ -173,10 +180,11 @@ func Default() *Config {
 			// Ollama v0.17.4 listens here unless OLLAMA_HOST says otherwise.
 			OllamaListener: OllamaListener{Listen: "127.0.0.1:11434"},
 		},
-		Routing:  Routing{MaxAttempts: 8},
-		Timeouts: Timeouts{Connect: 10 * time.Second, FirstEvent: 120 * time.Second, Idle: 300 * time.Second, KeepAlive: 15 * time.Second},
-		Record:   Record{Retention: Retention{Days: 30, Rows: 100_000}},
-		Log:      Log{Level: "info", MaxSize: 10 << 20, MaxFiles: 3},
+		Routing:         Routing{MaxAttempts: 8},
+		Timeouts:        Timeouts{Connect: 10 * time.Second, FirstEvent: 120 * time.Second, Idle: 300 * time.Second, KeepAlive: 15 * time.Second},
+		CredentialFiles: CredentialFiles{Enabled: true},
+		Record:          Record{Retention: Retention{Days: 30, Rows: 100_000}},
+		Log:             Log{Level: "info", MaxSize: 10 << 20, MaxFiles: 3},
 	}
 }
 

@@ -58,6 +58,11 @@ schema_version: 1
 # media:
 #   allowed_hosts: []             # hosts of your network that pictures may be fetched from (nas.lan, 10.0.0.5:8080)
 
+# credential_files:               # logins that other programs of yours keep in files: found, shown, never used unasked
+#   enabled: true
+#   paths:
+#     codex: [~/work/auth.json]   # further files, by provider
+
 # record:
 #   retention:
 #     days: 30

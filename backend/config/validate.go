@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ func validate(cfg *Config, builtin []string) errorList {
 		c.provider("providers."+id, id, p)
 	}
 	c.routing()
+	c.files()
 	c.limits()
 	c.log()
 	return c.errs
@@ -191,6 +193,21 @@ func (c *checker) known(name string) bool {
 	}
 	_, own := c.cfg.Providers[name]
 	return own || slices.Contains(c.builtin, name)
+}
+
+// files checks the paths of credential files. Whether they are there is no question of the settings.
+func (c *checker) files() {
+	for id, paths := range c.cfg.CredentialFiles.Paths {
+		key := "credential_files.paths." + id
+		if !c.known(id) {
+			c.fail(key, strconv.Quote(id)+" is no provider: use the id of a built-in one whose program keeps its login in a file")
+		}
+		for _, p := range paths {
+			if !filepath.IsAbs(p) && !strings.HasPrefix(p, "~/") && !strings.HasPrefix(p, `~\`) {
+				c.fail(key, strconv.Quote(p)+" is no whole path: begin at the root of the disk, or with ~/")
+			}
+		}
+	}
 }
 
 func (c *checker) routing() {

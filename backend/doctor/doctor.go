@@ -43,6 +43,7 @@ type Facts struct {
 	Vault          Vault
 	Providers      []Provider
 	Accounts       []Account
+	Files          []File
 	Default        string // the default provider, "" if none is set
 	ClientKeys     int    // usable ones
 	LatestRequest  time.Time
@@ -160,7 +161,7 @@ func local(host string) bool {
 
 // checks is every check, in the order people read the findings.
 var checks = []func(Facts, System) []Finding{
-	config, port, second, lan, database, vault, clientKeys, accounts, defaultProvider, loops, proxyEnv, claudeLogin, clock,
+	config, port, second, lan, database, vault, clientKeys, accounts, defaultProvider, loops, proxyEnv, files, claudeLogin, clock,
 }
 
 // Check looks at everything. The findings come in a fixed order, the good ones too.

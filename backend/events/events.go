@@ -29,6 +29,7 @@ const (
 	Config  Topic = "config"
 	Login   Topic = "login"  // a sign-in went on
 	Route   Topic = "route"  // the default provider or the model lists
+	Files   Topic = "files"  // the logins that were found in files of other programs
 	Notice  Topic = "notice" // something a person should see: login needed, port changed
 )
 

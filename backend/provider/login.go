@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/url"
 	"strings"
 	"time"
@@ -202,4 +203,15 @@ func (c Credential) Identity() string {
 		return id
 	}
 	return c.Extra[ExtraEmail]
+}
+
+// Under returns c with the members of Extra that it lacks taken from known: what a service once said of the account.
+func (c Credential) Under(known map[string]string) Credential {
+	extra := maps.Clone(known)
+	if extra == nil {
+		extra = map[string]string{}
+	}
+	maps.Copy(extra, c.Extra)
+	c.Extra = extra
+	return c
 }

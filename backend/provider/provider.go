@@ -124,42 +124,43 @@ type Env struct {
 // Info is everything the rest of Patchbay knows about a service. The window draws it; nothing else names a provider.
 type Info struct {
 	ID, Name  string
-	Aliases   []string // old names in paths and prefixes
-	Labels    []string // old labels of "[Label] model" names, besides Name
-	Wire      string   // wire format of the upstream
-	Status    string   // active, licensed, experimental, discontinued
-	Off       bool     // off until the person turns it on
-	Instead   string   // what to use instead, when discontinued
-	BaseURL   string   // where the service is, unless a setting says otherwise
-	KeyURL    string   // where a person gets a key
-	KeyEnv    []string // names of environment variables in which people keep such a key
-	Raw       bool     // its upstreams are Forwarders and nothing else: paths and headers lead there, models never do
-	NoKey     bool     // an account may have no key at all (local servers)
-	Logins    []Login  // how to get an account: browser, device code, key, import of a file
-	Fields    []Field  // settings per account, drawn as a form
+	Aliases   []string         // old names in paths and prefixes
+	Labels    []string         // old labels of "[Label] model" names, besides Name
+	Wire      string           // wire format of the upstream
+	Status    string           // active, licensed, experimental, discontinued
+	Off       bool             // off until the person turns it on
+	Instead   string           // what to use instead, when discontinued
+	BaseURL   string           // where the service is, unless a setting says otherwise
+	KeyURL    string           // where a person gets a key
+	KeyEnv    []string         // names of environment variables in which people keep such a key
+	Raw       bool             // its upstreams are Forwarders and nothing else: paths and headers lead there, models never do
+	NoKey     bool             // an account may have no key at all (local servers)
+	Logins    []Login          // how to get an account: browser, device code, key, import of a file
+	Fields    []Field          // settings per account, drawn as a form
 	Files     []CredentialFile // see FileReader
-	Models    []canon.Model // dated fallback for a live list that fails, and facts that such a list leaves out
-	Static    bool          // Models is the list: the service has none
-	ModelsURL string        // path of the list on the service's host, where it is not the usual one
-	Only      []string      // patterns of the models that are shown; none = all
-	Hide      []string      // patterns of models that are not
-	Regions   []string      // providers or presets for the same service elsewhere: a key refused here may belong there
-	Risk      *Risk         // shown before the first login; dated
-	Policy    Policy        // what this service needs instead of the defaults
+	Models    []canon.Model    // dated fallback for a live list that fails, and facts that such a list leaves out
+	Static    bool             // Models is the list: the service has none
+	ModelsURL string           // path of the list on the service's host, where it is not the usual one
+	Only      []string         // patterns of the models that are shown; none = all
+	Hide      []string         // patterns of models that are not
+	Regions   []string         // providers or presets for the same service elsewhere: a key refused here may belong there
+	Risk      *Risk            // shown before the first login; dated
+	Policy    Policy           // what this service needs instead of the defaults
 }
 
 // Names of settings that every provider by key understands; they stand in Env.Settings.
 const (
 	SettingBaseURL      = "base_url"
-	SettingLoginURL     = "login_url"     // see Login.At
-	SettingAuthHeader   = "auth_header"   // "Authorization" or another header name; "" = the driver's default
-	SettingAuthPrefix   = "auth_prefix"   // "Bearer " unless the header is another one
-	SettingHeaderPrefix = "header."       // "header.X-Title": a static extra header
-	SettingModels       = "models"        // comma list: a static model list instead of the live one
-	SettingQuirks       = "quirks"        // comma list of quirk names
-	SettingMaxTokens    = "max_tokens_as" // the name of the token limit field for kind openai
-	SettingIdle         = "idle"          // silence allowed inside an answer, as a duration ("90s")
-	SettingMediaHosts   = "media_hosts"   // comma list: hosts on this machine or its network that media may be fetched from
+	SettingLoginURL     = "login_url"       // see Login.At
+	SettingAuthHeader   = "auth_header"     // "Authorization" or another header name; "" = the driver's default
+	SettingAuthPrefix   = "auth_prefix"     // "Bearer " unless the header is another one
+	SettingHeaderPrefix = "header."         // "header.X-Title": a static extra header
+	SettingModels       = "models"          // comma list: a static model list instead of the live one
+	SettingQuirks       = "quirks"          // comma list of quirk names
+	SettingMaxTokens    = "max_tokens_as"   // the name of the token limit field for kind openai
+	SettingIdle         = "idle"            // silence allowed inside an answer, as a duration ("90s")
+	SettingFile         = "credential_file" // of a borrowed account: the file of another program that holds its login
+	SettingMediaHosts   = "media_hosts"     // comma list: hosts on this machine or its network that media may be fetched from
 )
 
 // Status values of Info.

@@ -41,6 +41,8 @@ type Service struct {
 	VaultView     api.VaultView
 	CarryReport   api.CarryReport
 	LastRestore   api.RestoreRequest
+	FileList      []api.FileView
+	FileUses      []api.FileUse           // what BorrowFile and AdoptFile got
 	Secrets       map[string]secret.Value // by account id, and "proxy/" + id
 	KeyTexts      map[string]secret.Value // by key id
 	LastRequestsQ api.RequestQuery

@@ -1,0 +1,202 @@
+package credfile
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"patchbay/backend/account"
+	"patchbay/backend/apierror"
+	"patchbay/backend/oauth"
+	"patchbay/backend/provider"
+)
+
+// completeLimit bounds what a service is asked when its login is taken up.
+const completeLimit = 20 * time.Second
+
+// held is a place with the login that was read there just now.
+type held struct {
+	place
+	offer    Offer
+	login    provider.FileLogin
+	account  account.Status // that follows it
+	borrowed bool
+}
+
+// read finds a place by its id and reads it.
+func (f *Files) read(ctx context.Context, id string) (held, error) {
+	for _, p := range f.places() {
+		if idOf(p) != id {
+			continue
+		}
+		o, reader, ok := f.offer(p.provider)
+		if !ok {
+			break
+		}
+		h := held{place: p, offer: o}
+		a, linked := f.follower(p)
+		h.account, h.borrowed = a.Status, linked
+		r := read(ctx, reader, p)
+		if r.found != holds {
+			return h, apierror.Invalid("id", "%s cannot be used: %s", p.path, r.err)
+		}
+		h.login = r.login
+		return h, nil
+	}
+	if v, ok := f.claude(); ok && v.ID == id {
+		return held{}, apierror.Invalid("id", "%s", claudeText)
+	}
+	return held{}, apierror.New(apierror.RouteNotFound, "there is no such file; `patchbay accounts found` lists what was found")
+}
+
+// Provider returns the provider of a found file.
+func (f *Files) Provider(id string) (string, bool) {
+	for _, p := range f.places() {
+		if idOf(p) == id {
+			return p.provider, true
+		}
+	}
+	return "", false
+}
+
+// Borrow makes an account that follows the file, or has an existing one that needs a sign-in follow it. The file stays its
+// owner's.
+func (f *Files) Borrow(ctx context.Context, id, name string) (account.Status, error) {
+	f.using.Lock()
+	defer f.using.Unlock()
+	h, err := f.read(ctx, id)
+	if err != nil {
+		return account.Status{}, err
+	}
+	c := h.login.Credential
+	if h.borrowed {
+		if samePerson(h.account.Identity, c.Identity()) {
+			return account.Status{}, apierror.Invalid("id", "the account %s follows this file already", h.account.Name)
+		}
+		return account.Status{}, apierror.Invalid("id", "the account %s follows this file and waits for its own login to come back: release it first", h.account.Name)
+	}
+	own, there := f.sameperson(h.provider, c.Identity())
+	if there && own.State != account.NeedsLogin {
+		return account.Status{}, apierror.Invalid("id", "the account %s is signed in as the same person already: there is nothing to borrow", own.Name)
+	}
+	in := account.SignIn{
+		Provider: h.provider, Login: h.login.Login, Name: f.nameFor(h, name), Owner: account.CLI,
+		Settings: map[string]string{provider.SettingFile: h.path}, Credential: lent(h.offer.Info, c),
+	}
+	maps.Copy(in.Settings, h.login.Settings)
+	return f.signIn(ctx, h, in)
+}
+
+// Adopt makes the login of the file an account of Patchbay's own, which is renewed here from now on: the account that follows
+// the file, or a new one. Accept says that the person knows what that means for the program that owns the file.
+func (f *Files) Adopt(ctx context.Context, id, name string, accept bool) (account.Status, error) {
+	f.using.Lock()
+	defer f.using.Unlock()
+	h, err := f.read(ctx, id)
+	if err != nil {
+		return account.Status{}, err
+	}
+	c := h.login.Credential
+	own, there := f.sameperson(h.provider, c.Identity())
+	switch {
+	case c.Refresh.Empty() || h.login.Login == "":
+		return account.Status{}, apierror.Invalid("id", "this login cannot be renewed by Patchbay: borrow it, or sign in with `patchbay login %s`", h.provider)
+	case h.borrowed && !samePerson(h.account.Identity, c.Identity()):
+		return account.Status{}, apierror.Invalid("id", "%s", changedText(h.place, h.account, c))
+	case there && own.Owner == account.Ours && own.State != account.NeedsLogin:
+		return account.Status{}, apierror.Invalid("id", "the account %s is signed in as the same person already: there is nothing to adopt", own.Name)
+	case !accept:
+		return account.Status{}, apierror.Invalid("accept", "%s Confirm that you have read this (accept) to go on.", AdoptText(h.offer.Info, h.program))
+	}
+	in := account.SignIn{
+		Provider: h.provider, Login: h.login.Login, Name: f.nameFor(h, name), Owner: account.Ours, Settings: maps.Clone(h.login.Settings), Credential: c,
+	}
+	if h.borrowed {
+		in.Account = h.account.ID
+	}
+	st, err := f.signIn(ctx, h, in)
+	if err != nil || st.Settings[provider.SettingFile] == "" {
+		return st, err
+	}
+	return f.needs.Accounts.Update(ctx, st.ID, func(a *account.Account) { delete(a.Settings, provider.SettingFile) })
+}
+
+// AdoptText says what adopting a login means.
+func AdoptText(info provider.Info, program string) string {
+	program = cmp.Or(program, "the program that owns the file")
+	if info.Policy.RefreshBorrowed {
+		return fmt.Sprintf("Patchbay keeps a copy of this login and renews it by itself. %s stays signed in, and the file is not changed.", capital(program))
+	}
+	return fmt.Sprintf("Patchbay renews this login by itself from now on, and each renewal makes the one in the file worthless: %s may be signed out and then needs a sign-in of its own. "+
+		"The file is not changed. To keep both signed in, sign in here separately (`patchbay login %s`).", program, info.ID)
+}
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// Release ends the following: the account is forgotten, the file stays as it is.
+func (f *Files) Release(ctx context.Context, id string) (account.Status, error) {
+	f.using.Lock()
+	defer f.using.Unlock()
+	for _, p := range f.places() {
+		if idOf(p) != id {
+			continue
+		}
+		a, ok := f.follower(p)
+		if !ok {
+			return account.Status{}, apierror.Invalid("id", "no account follows %s", p.path)
+		}
+		err := f.needs.Accounts.Remove(ctx, a.ID)
+		f.Refresh()
+		return a.Status, err
+	}
+	return account.Status{}, apierror.New(apierror.RouteNotFound, "there is no such file; `patchbay accounts found` lists what was found")
+}
+
+func (f *Files) nameFor(h held, name string) string {
+	if name != "" || h.login.Extra[provider.ExtraEmail] != "" {
+		return name // without one it is called by the e-mail
+	}
+	return h.program
+}
+
+// signIn completes the login as after any sign-in and stores it.
+func (f *Files) signIn(ctx context.Context, h held, in account.SignIn) (account.Status, error) {
+	env := provider.Env{
+		Provider: h.provider, Login: in.Login, Label: cmp.Or(in.Name, h.program, h.provider), HTTP: f.needs.HTTP(""),
+		Settings: maps.Clone(h.offer.Settings), Log: f.needs.Log.With("provider", h.provider),
+	}
+	if env.Settings == nil {
+		env.Settings = map[string]string{}
+	}
+	maps.Copy(env.Settings, in.Settings)
+	ctx, cancel := context.WithTimeout(ctx, completeLimit)
+	defer cancel()
+	done, notes, err := oauth.Complete(ctx, h.offer.Driver, env, in.Credential)
+	var kind apierror.Kind
+	if err != nil {
+		kind = apierror.From(err).Kind
+	}
+	switch {
+	case err == nil:
+		in.Credential, in.Notes = done, notes
+	case kind == apierror.AuthExpired && (in.Owner == account.CLI || !h.login.Refresh.Empty()):
+		// The token has ended; the next one tells the rest.
+	case kind == apierror.AuthExpired || kind == apierror.AccountBlocked:
+		return account.Status{}, err
+	default:
+		f.needs.Log.Warn("The service did not say more of a login; it is asked again when it is used", "provider", h.provider, "err", apierror.From(err).Msg)
+	}
+	if own, ok := f.sameperson(h.provider, in.Identity()); ok && own.ID != in.Account && own.Owner == account.Ours && own.State != account.NeedsLogin {
+		return account.Status{}, apierror.Invalid("id", "the account %s is signed in as the same person already", own.Name) // only the service knew
+	}
+	st, _, err := f.needs.Accounts.SignIn(ctx, in)
+	if err != nil {
+		return st, err
+	}
+	f.needs.Log.Info("A login of another program was taken up", "provider", h.provider, "account", st.ID, "owner", string(st.Owner), "file", h.path)
+	f.Refresh()
+	return st, nil
+}
