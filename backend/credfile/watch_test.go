@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -302,72 +303,72 @@ func sleep(d time.Duration) {
 
 func TestHundredWritesAreFewReloads(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "auth.json")
-	looks := 0
-	bubble(t, path, func() bool { looks++; return true }, false, func(events chan<- fsnotify.Event) {
-		looks = 0
+	var looks atomic.Int64
+	bubble(t, path, func() bool { looks.Add(1); return true }, false, func(events chan<- fsnotify.Event) {
+		looks.Store(0)
 		for range 100 {
 			events <- fsnotify.Event{Name: path, Op: fsnotify.Write}
 			sleep(10 * time.Millisecond)
 		}
 		sleep(longest)
-		if looks < 1 || looks > 4 {
-			t.Errorf("%d looks after 100 writes in a second", looks)
+		if n := looks.Load(); n < 1 || n > 4 {
+			t.Errorf("%d looks after 100 writes in a second", looks.Load())
 		}
-		looks = 0
+		looks.Store(0)
 		for range 1000 { // who never stops writing is looked at all the same
 			events <- fsnotify.Event{Name: path, Op: fsnotify.Write}
 			sleep(10 * time.Millisecond)
 		}
-		if looks < 4 || looks > 6 {
-			t.Errorf("%d looks in ten seconds of writing", looks)
+		if n := looks.Load(); n < 4 || n > 6 {
+			t.Errorf("%d looks in ten seconds of writing", looks.Load())
 		}
 	})
 }
 
 func TestChangesOfModeAreNoChanges(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "auth.json")
-	looks := 0
-	bubble(t, path, func() bool { looks++; return true }, false, func(events chan<- fsnotify.Event) {
+	var looks atomic.Int64
+	bubble(t, path, func() bool { looks.Add(1); return true }, false, func(events chan<- fsnotify.Event) {
 		events <- fsnotify.Event{Name: path, Op: fsnotify.Chmod}
 		events <- fsnotify.Event{Name: path + ".other", Op: fsnotify.Write}
 		sleep(longest)
-		if looks != 1 {
-			t.Errorf("%d looks", looks)
+		if looks.Load() != 1 {
+			t.Errorf("%d looks", looks.Load())
 		}
 	})
 }
 
 func TestUnsettledFilesAreLookedAtAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "auth.json")
-	looks := 0
-	bubble(t, path, func() bool { looks++; return false }, false, func(chan<- fsnotify.Event) {
+	var looks atomic.Int64
+	bubble(t, path, func() bool { looks.Add(1); return false }, false, func(chan<- fsnotify.Event) {
 		sleep(retries*retryPause + retryPause/2)
-		if looks != 1+retries {
-			t.Errorf("%d looks, want one and %d more", looks, retries)
+		if looks.Load() != 1+retries {
+			t.Errorf("%d looks, want one and %d more", looks.Load(), retries)
 		}
 		sleep(pollAll + longest + retries*retryPause) // and with every poll, in case it was mended without a notice
-		if looks != 2*(1+retries) {
-			t.Errorf("%d looks after the poll", looks)
+		if looks.Load() != 2*(1+retries) {
+			t.Errorf("%d looks after the poll", looks.Load())
 		}
 	})
 }
 
 func TestPollingAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p", "auth.json")
-	var saw string
-	looks := 0
-	bubble(t, path, func() bool { looks++; saw = textOf(path); return true }, true, func(chan<- fsnotify.Event) {
+	var saw atomic.Value
+	var looks atomic.Int64
+	bubble(t, path, func() bool { looks.Add(1); saw.Store(textOf(path)); return true }, true, func(chan<- fsnotify.Event) {
 		for n, text := range []string{"one", "three", "two two"} {
 			write(t, path, text)
 			sleep(pollSome + longest)
-			if saw != text || looks != n+2 {
-				t.Errorf("saw %q after %d looks, want %q", saw, looks, text)
+			if saw.Load() != text || looks.Load() != int64(n+2) {
+				t.Errorf("saw %q after %d looks, want %q", saw.Load(), looks.Load(), text)
 			}
 		}
 		must(t, os.RemoveAll(filepath.Dir(path)))
 		sleep(pollSome + longest)
-		if saw != "-" {
-			t.Errorf("saw %q of a file that is gone", saw)
+		if saw.Load() != "-" {
+			t.Errorf("saw %q of a file that is gone", saw.Load())
 		}
 	})
 }
