@@ -108,7 +108,7 @@ func (x *exchange) stream(t *turn, p *plan) {
 	ctx := x.r.Context()
 	frames := p.d.damage(x.d, t, &p.reply)
 	stall, cut := place(frames, p.d.stallAt), place(frames, p.d.cutAt)
-	kind := map[string]string{"": eventStream, styleArray: "application/json; charset=UTF-8", styleLines: "application/x-ndjson"}[p.d.style]
+	kind := map[string]string{"": eventStream, styleArray: "application/json; charset=UTF-8", styleLines: "application/x-ndjson", styleBinary: binaryEvents}[p.d.style]
 	if p.d.plainType {
 		kind = "text/plain; charset=utf-8"
 	}
@@ -196,6 +196,8 @@ func (d *delivery) encode(f frame, i int) []byte {
 		return append([]byte("["), f.data...)
 	case d.style == styleArray:
 		return append([]byte(",\r\n"), f.data...)
+	case d.style == styleBinary:
+		return f.data
 	case d.style == styleLines:
 		return append(f.data, '\n')
 	}

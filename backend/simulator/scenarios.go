@@ -38,6 +38,7 @@ func init() { // breaks the cycle table -> lookup -> table
 	scenarios = append(scenarios, shapes...)
 	scenarios = append(scenarios, refusals...)
 	scenarios = append(scenarios, troubles...)
+	scenarios = append(scenarios, kiroScenarios...)
 }
 
 // answers are the scenarios that change what is said.
@@ -384,6 +385,10 @@ func countTokens(p *plan, a arguments) {
 		if q.kind == reasoningPart || q.kind == redactedPart {
 			u.reasoning += n
 		}
+	}
+	for _, name := range []string{"in", "out", "cached", "written", "reasoning"} {
+		_, named := a[name]
+		u.told = u.told || named
 	}
 	u.in, u.out = a.number("in", u.in), a.number("out", u.out)
 	u.cached, u.written = a.number("cached", u.cached), a.number("written", u.written)

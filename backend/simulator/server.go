@@ -21,6 +21,7 @@ const (
 	Responses  = "responses"  // OpenAI's own Responses API, strict
 	Ollama     = "ollama"     // a local server with an API of its own
 	Gemini     = "gemini"     // Google's generateContent with a key of AI Studio
+	Kiro       = "kiro"       // Amazon's coding assistant: binary frames, sign-ins of its own
 
 	// Vendors that speak OpenAI Chat with demands of their own.
 	DeepSeek = "deepseek" // content must be text; calls come back with their reasoning
@@ -92,6 +93,7 @@ type Server struct {
 	serial  int
 	cached  map[string]bool // prompt prefixes that the Anthropic cache holds
 	forget  []func()        // what the upstreams do on Reset, under mu
+	kiro    *kiro
 
 	listener net.Listener
 	http     *http.Server
@@ -127,6 +129,7 @@ func New(opts Options) *Server {
 	s.host(Gemini, newGemini(s))
 	s.host(Ollama, newOllama(s))
 	s.host(Codex, newCodex(s))
+	s.host(Kiro, newKiro(s))
 	s.mux.Handle("/_control/", s.control())
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" {
@@ -170,6 +173,10 @@ func (s *Server) Gemini() http.Handler { return s.handlers[Gemini] }
 // Ollama returns the simulated local server; it serves Ollama's API below /api
 // and OpenAI's chat below /v1, and wants no key.
 func (s *Server) Ollama() http.Handler { return s.handlers[Ollama] }
+
+// Kiro returns the simulated Kiro: its hosts stand below it as /runtime, /q,
+// /codewhisperer, /management, /auth, /portal and /oidc.
+func (s *Server) Kiro() http.Handler { return s.handlers[Kiro] }
 
 // Handler returns everything that Start would serve: each upstream under its
 // name and the control plane under /_control/.
@@ -229,7 +236,7 @@ func (s *Server) URL() string {
 // /v1 for the OpenAI kinds, without a version for the others.
 func (s *Server) BaseURL(upstream string) string {
 	base := s.LoginURL(upstream)
-	if upstream == Anthropic || upstream == Gemini || upstream == Ollama {
+	if upstream == Anthropic || upstream == Gemini || upstream == Ollama || upstream == Kiro {
 		return base
 	}
 	if root := vendors[upstream].root; root != "" {

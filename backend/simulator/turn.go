@@ -37,8 +37,11 @@ type turn struct {
 	tokens   int  // estimate of the prompt
 	cache    []cacheMark
 
-	split  bool   // MiniMax: thoughts beside the text
-	flow   bool   // GLM: arguments of calls in pieces
+	split        bool   // MiniMax: thoughts beside the text
+	flow         bool   // GLM: arguments of calls in pieces
+	conversation string // Kiro: its id
+	tagged       bool   // Kiro: thinking was asked for by tags
+
 	third  bool   // Gemini: a 3.x model
 	prompt bool   // Ollama: /api/generate, a prompt instead of messages
 	load   string // Ollama: nothing to answer, the model is only to be loaded, or unloaded
@@ -103,7 +106,11 @@ type part struct {
 	space    string // Responses: the namespace of the tool
 }
 
-type tokens struct{ in, out, cached, written, writtenHour, reasoning int }
+type tokens struct {
+	in, out, cached, written, writtenHour, reasoning int
+
+	told bool // a scenario named the numbers
+}
 
 // The ways an answer ends.
 const (
@@ -139,6 +146,7 @@ type reply struct {
 	thinkTags  bool   // chat: reasoning inside the text, in <think> tags
 	odd        string // chat: a form that only lenient readers understand
 	bareEnd    bool   // Responses: the final object has an empty output
+	oddity     string // Kiro: what is wrong with the frames
 }
 
 // failure is a refusal in no protocol's words.
@@ -221,6 +229,8 @@ type redirect struct {
 const (
 	styleArray = "array" // the pieces are the elements of one JSON array
 	styleLines = "lines" // every piece on a line
+
+	styleBinary = "binary" // the pieces as they are: frames of AWS's event stream
 )
 
 const nowhere = -2

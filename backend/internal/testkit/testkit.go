@@ -37,7 +37,7 @@ type Bay struct {
 // Options shape a Bay.
 type Options struct {
 	Config string // further settings, as YAML at the top level
-	// Accounts are keys by provider; nil = one account of each that has a key but openai-responses. For codex a key is the
+	// Accounts are keys by provider; nil = one account of each that has a key but openai-responses and kiro. For codex a key is the
 	// e-mail of somebody who can sign in at its simulated service (ann@example.test).
 	Accounts map[string][]string
 }
@@ -45,12 +45,15 @@ type Options struct {
 // Every is one account of each provider that leads to a simulated upstream.
 func Every() map[string][]string {
 	return map[string][]string{"openai": {"sk-sim-one"}, "compat": {"sk-sim-one"}, "anthropic": {"sk-ant-sim-one"}, "gemini": {"sk-sim-one"},
-		"openai-responses": {"sk-sim-one"}, "home-ollama": {""}}
+		"openai-responses": {"sk-sim-one"}, "home-ollama": {""}, "kiro": {"ksk_sim-one"}}
 }
 
 // Start runs Patchbay until the test ends. The providers openai (treated as OpenAI's own host), compat (a compatible
-// service that shows its reasoning), anthropic, gemini, openai-responses and home-ollama lead to the simulated upstreams. At
-// the end the test fails if goroutines are left.
+// service that shows its reasoning), anthropic, gemini, openai-responses, home-ollama and kiro lead to the simulated upstreams.
+// At the end the test fails if goroutines are left.
+//
+// Kiro's keys begin with "ksk_sim-"; its models are auto, claude-sonnet-4.5 (thinks by tags), claude-haiku-4.5,
+// claude-sonnet-4.6 and claude-opus-5 (think by fields of their own), and qwen3-coder-next.
 func Start(t testing.TB, o Options) *Bay {
 	t.Helper()
 	before := goroutines()
@@ -122,6 +125,7 @@ func (b *Bay) run(t testing.TB, o Options) (stop func()) {
 		{"openai-responses", "", simulator.Responses},
 		{"home-ollama", "    kind: ollama\n", simulator.Ollama},
 		{"codex", "    login_url: " + b.Sim.LoginURL(simulator.Codex) + "\n", simulator.Codex},
+		{"kiro", "    enabled: true\n    login_url: " + b.Sim.BaseURL(simulator.Kiro) + "\n", simulator.Kiro},
 	} {
 		text += "  " + p.id + ":\n    base_url: " + b.Sim.BaseURL(p.upstream) + "\n" + p.more
 	}

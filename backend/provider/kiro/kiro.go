@@ -140,24 +140,29 @@ var ownBase = in(defaultRuntime, regionUS)
 
 const regionStandIn = "region-of-the-account"
 
-// hostsOf reads the settings. A base URL stands for all hosts, each under a path of its own.
+// hostsOf reads the settings. A base URL stands for all hosts of the API, a login URL for those of the sign-in, which see codes
+// and refresh tokens; each has a path of its own there.
 func hostsOf(settings map[string]string) (hosts, error) {
 	h := hosts{defaultAuth, defaultPortal, defaultOIDC, defaultRuntime, defaultQ, defaultCW, defaultManagement}
+	const api, login = provider.SettingBaseURL, provider.SettingLoginURL
 	list := []struct {
-		dst       *string
-		key, path string
+		dst             *string
+		key, path, base string
 	}{
-		{&h.auth, settingAuth, "/auth"}, {&h.portal, settingPortal, "/portal"}, {&h.oidc, settingOIDC, "/oidc"}, {&h.runtime, settingRuntime, "/runtime"},
-		{&h.q, settingQ, "/q"}, {&h.cw, settingCW, "/codewhisperer"}, {&h.management, settingManagement, "/management"},
+		{&h.auth, settingAuth, "/auth", login}, {&h.portal, settingPortal, "/portal", login}, {&h.oidc, settingOIDC, "/oidc", login},
+		{&h.runtime, settingRuntime, "/runtime", api}, {&h.q, settingQ, "/q", api}, {&h.cw, settingCW, "/codewhisperer", api},
+		{&h.management, settingManagement, "/management", api},
 	}
-	if raw := settings[provider.SettingBaseURL]; raw != "" && raw != ownBase {
+	for _, e := range list {
+		raw := settings[e.base]
+		if raw == "" || raw == ownBase {
+			continue
+		}
 		base, err := transport.BaseURL(raw)
 		if err != nil {
 			return h, err
 		}
-		for _, e := range list {
-			*e.dst = base + e.path
-		}
+		*e.dst = base + e.path
 	}
 	for _, e := range list {
 		if raw := settings[e.key]; raw != "" {
