@@ -278,8 +278,8 @@ var kiroErrors = map[string]kiroError{
 
 // reasonOf is the reason, null for none.
 func (e kiroError) reasonOf(f *failure) any {
-	if f.code == "" && f.kind == failInvalid && strings.Contains(f.message, "`signature`") {
-		return "THINKING_SIGNATURE_INVALID"
+	if f.kind == failSignature {
+		return e.reason
 	}
 	if f.message != "" && f.param == "" {
 		return nil // a text of its own has no reason unless one is named
