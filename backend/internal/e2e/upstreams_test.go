@@ -13,8 +13,8 @@ import (
 func TestEveryUpstreamTakesWhatIsSentToIt(t *testing.T) {
 	b := testkit.Start(t, testkit.Options{Accounts: testkit.Every()})
 	const tool = `{"type":"function","function":{"name":"Bash","description":"run","parameters":{"$schema":"x","type":"object","properties":{"command":{"type":"string"}},"required":["command"],"additionalProperties":false}}}`
-	for provider, upstream := range map[string]string{"openai": simulator.OpenAI, "openai-responses": simulator.Responses, "gemini": simulator.Gemini, "compat": simulator.Compatible, "anthropic": simulator.Anthropic, "home-ollama": simulator.Ollama} {
-		model := map[string]string{"openai": "gpt-4.1", "openai-responses": "gpt-5.5", "gemini": "gemini-3.5-flash", "compat": "sim-chat", "anthropic": "claude-sonnet-4-5", "home-ollama": "qwen3:8b"}[provider]
+	for provider, upstream := range map[string]string{"openai": simulator.OpenAI, "openai-responses": simulator.Responses, "gemini": simulator.Gemini, "compat": simulator.Compatible, "anthropic": simulator.Anthropic, "home-ollama": simulator.Ollama, "kiro": simulator.Kiro} {
+		model := map[string]string{"openai": "gpt-4.1", "openai-responses": "gpt-5.5", "gemini": "gemini-3.5-flash", "compat": "sim-chat", "anthropic": "claude-sonnet-4-5", "home-ollama": "qwen3:8b", "kiro": "claude-sonnet-4.5"}[provider]
 		for _, stream := range []string{"true", "false"} {
 			history := `{"role":"system","content":"Help."},{"role":"user","content":"list the files with one tool call"}`
 			ask := func() string {
