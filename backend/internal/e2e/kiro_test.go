@@ -12,8 +12,8 @@ import (
 	"patchbay/backend/simulator"
 )
 
-// signIn goes through a sign-in at the simulated Kiro by its device code, as a person would.
-func signIn(t *testing.T, b *testkit.Bay, login, who string, fields map[string]string) api.LoginView {
+// kiroSignIn goes through a sign-in at the simulated Kiro by its device code, as a person would.
+func kiroSignIn(t *testing.T, b *testkit.Bay, login, who string, fields map[string]string) api.LoginView {
 	t.Helper()
 	v, err := b.Backend.StartLogin(t.Context(), api.NewLogin{Provider: "kiro", Login: login, Fields: fields, AcceptRisk: true})
 	if err != nil {
@@ -57,7 +57,7 @@ func TestKiroSignInAndAnswer(t *testing.T) {
 	} {
 		t.Run(c.login, func(t *testing.T) {
 			b := kiroBay(t)
-			v := signIn(t, b, c.login, "ann@example.test", c.fields)
+			v := kiroSignIn(t, b, c.login, "ann@example.test", c.fields)
 			if v.State != "done" || v.Label != "ann@example.test" {
 				t.Fatalf("%+v", v)
 			}
@@ -67,7 +67,7 @@ func TestKiroSignInAndAnswer(t *testing.T) {
 			if last := b.Last(t, simulator.Kiro); last.Refused != "" {
 				t.Errorf("%s", last.Refused)
 			}
-			again := signIn(t, b, c.login, "ann@example.test", c.fields)
+			again := kiroSignIn(t, b, c.login, "ann@example.test", c.fields)
 			if again.Account != v.Account {
 				t.Errorf("a second sign-in of the same person made another account: %+v", again)
 			}
@@ -91,10 +91,10 @@ func TestKiroSignInAndAnswer(t *testing.T) {
 
 func TestKiroSignInsThatDoNotWork(t *testing.T) {
 	b := kiroBay(t)
-	if v := signIn(t, b, "google", "deny", nil); v.State != "failed" {
+	if v := kiroSignIn(t, b, "google", "deny", nil); v.State != "failed" {
 		t.Errorf("refused: %+v", v)
 	}
-	if v := signIn(t, b, "idc", "none@example.test", map[string]string{"start_url": kiroTeam}); v.State != "failed" || !strings.Contains(v.Text, "administrator") {
+	if v := kiroSignIn(t, b, "idc", "none@example.test", map[string]string{"start_url": kiroTeam}); v.State != "failed" || !strings.Contains(v.Text, "administrator") {
 		t.Errorf("no profile: %+v", v)
 	}
 	for _, start := range []string{"http://d-1.awsapps.com/start", "x", "https://user@h/start"} {
@@ -113,7 +113,7 @@ func TestKiroSignInsThatDoNotWork(t *testing.T) {
 
 func TestKiroAsksWhichProfile(t *testing.T) {
 	b := kiroBay(t)
-	v := signIn(t, b, "idc", "bob@example.test", map[string]string{"start_url": kiroTeam})
+	v := kiroSignIn(t, b, "idc", "bob@example.test", map[string]string{"start_url": kiroTeam})
 	if v.State != "done" {
 		t.Fatalf("%+v", v)
 	}
@@ -126,7 +126,7 @@ func TestKiroAsksWhichProfile(t *testing.T) {
 		t.Fatalf("%v %+v", err, list)
 	}
 	arn := regexp.MustCompile(`arn:\S+SIMTEAM00002`).FindString(list[0].Next.Text)
-	v = signIn(t, b, "idc", "bob@example.test", map[string]string{"start_url": kiroTeam, "profile_arn": arn})
+	v = kiroSignIn(t, b, "idc", "bob@example.test", map[string]string{"start_url": kiroTeam, "profile_arn": arn})
 	if v.State != "done" {
 		t.Fatalf("%+v", v)
 	}
@@ -137,7 +137,7 @@ func TestKiroAsksWhichProfile(t *testing.T) {
 
 func TestKiroRenewsAnExpiredLoginOnce(t *testing.T) {
 	b := kiroBay(t)
-	if v := signIn(t, b, "google", "ann@example.test", nil); v.State != "done" {
+	if v := kiroSignIn(t, b, "google", "ann@example.test", nil); v.State != "done" {
 		t.Fatalf("%+v", v)
 	}
 	b.Sim.KiroLogins("social").ExpireAccess()
@@ -157,7 +157,7 @@ func TestKiroRenewsAnExpiredLoginOnce(t *testing.T) {
 
 func TestKiroLoginThatIsOver(t *testing.T) {
 	b := kiroBay(t)
-	signIn(t, b, "builder-id", "ann@example.test", nil)
+	kiroSignIn(t, b, "builder-id", "ann@example.test", nil)
 	b.Sim.KiroLogins("builder-id").RevokeAll()
 	resp, body := b.Do(t, "POST", "/kiro/v1/messages", `{"model":"claude-sonnet-4-5","max_tokens":100,"messages":[{"role":"user","content":"x"}]}`)
 	if resp.StatusCode != 529 || resp.Header.Get("X-Should-Retry") != "false" || !strings.Contains(body, "sign in again") {

@@ -125,7 +125,7 @@ func (b *Bay) run(t testing.TB, o Options) (stop func()) {
 		{"openai-responses", "", simulator.Responses},
 		{"home-ollama", "    kind: ollama\n", simulator.Ollama},
 		{"codex", "    login_url: " + b.Sim.LoginURL(simulator.Codex) + "\n", simulator.Codex},
-		{"kiro", "    enabled: true\n    login_url: " + b.Sim.BaseURL(simulator.Kiro) + "\n", simulator.Kiro},
+		{"kiro", "    enabled: true\n    login_url: " + b.Sim.LoginURL(simulator.Kiro) + "\n", simulator.Kiro},
 	} {
 		text += "  " + p.id + ":\n    base_url: " + b.Sim.BaseURL(p.upstream) + "\n" + p.more
 	}
