@@ -102,12 +102,7 @@ var info = provider.Info{
 		{Key: settingCW, Label: "Oldest inference host", Kind: "url"},
 		{Key: settingManagement, Label: "Management host", Kind: "url"},
 	},
-	Files: []provider.CredentialFile{
-		{Path: "~/.aws/sso/cache/kiro-auth-token.json", Format: "kiro-ide"},
-		{Path: "~/.local/share/kiro-cli/data.sqlite3", Format: "kiro-cli"},
-		{Path: "~/Library/Application Support/kiro-cli/data.sqlite3", Format: "kiro-cli"},
-		{Path: "%LOCALAPPDATA%\\Kiro-Cli\\data.sqlite3", Format: "kiro-cli"},
-	},
+	Files: files,
 }
 
 // Info describes the service.
