@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -83,7 +84,7 @@ func (c *Call) committed() bool { return !c.first.IsZero() }
 func (c *Call) query() route.Query {
 	return route.Query{
 		PathProvider: c.caller.PathProvider, HeaderProvider: c.caller.HeaderProvider,
-		Model: c.req.ModelAsked, Format: c.req.Format, Needs: needsOf(c.req),
+		Model: cmp.Or(c.req.Model, c.req.ModelAsked), Format: c.req.Format, Needs: needsOf(c.req),
 	}
 }
 

@@ -446,6 +446,7 @@ func TestVerdicts(t *testing.T) {
 		"a login that was refused is no 401": {map[string][]step{"1": {fails(apierror.AuthExpired)}}, apierror.RowOverloaded, []string{"a: no usable account (a-1: it says auth_expired)"}, 0, true},
 		"a known time wins":                  {map[string][]step{"1": {fails(apierror.AuthExpired)}, "2": {fails(apierror.RateLimited, in(90*time.Second))}, "3": {fails(apierror.RateLimited, in(60*time.Second))}}, apierror.RowRateLimit, []string{"a-1", "a-2", "a-3"}, 60 * time.Second, false},
 		"trouble wins over a person":         {map[string][]step{"1": {fails(apierror.AccountBlocked)}, "2": {fails(apierror.Overloaded)}}, apierror.RowOverloaded, []string{"a-1: it says account_blocked", "a-2: it says overloaded"}, 0, false},
+		"a limit of hours is a quota":        {map[string][]step{"1": {fails(apierror.RateLimited, in(2*time.Hour))}}, apierror.RowQuota, []string{"rate_limited"}, 2 * time.Hour, true},
 		"a quota is not to be retried":       {map[string][]step{"1": {fails(apierror.QuotaExhausted, in(time.Hour))}}, apierror.RowQuota, []string{"quota_exhausted"}, time.Hour, true},
 	} {
 		t.Run(name, func(t *testing.T) {

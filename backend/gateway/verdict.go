@@ -40,6 +40,9 @@ func (c *Call) verdict() error {
 	if soonest := c.soonest(); soonest > 0 && hope(&e) == 0 {
 		e.RetryAfter = soonest
 	}
+	if e.Kind == apierror.RateLimited && e.RetryAfter > apierror.QuotaPause {
+		e.Kind = apierror.QuotaExhausted // for whoever asks it is one: clients sit short limits out, and should not sit this one out
+	}
 	e.NoRetry = e.NoRetry || personOnly(c.failures) || e.Row() == apierror.RowQuota
 	switch {
 	case distinct(c.failures) == 1 && !needsPerson(e.Kind):

@@ -3,6 +3,7 @@ package anthropic
 import (
 	"bytes"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -223,8 +224,28 @@ const (
 	maxPage     = 1000
 )
 
+// discovered stands before the names of models of other makers in the list for Claude Code: it keeps only names that
+// begin with claude or anthropic (2.1.197), and sends them back as they are.
+const discovered = "claude-via/"
+
+// forDiscovery gives every model a name that Claude Code keeps, if it is what asks.
+func forDiscovery(r *http.Request, models []canon.Model) []canon.Model {
+	if r == nil || !strings.HasPrefix(r.UserAgent(), "claude-code/") {
+		return models
+	}
+	models = slices.Clone(models)
+	for i := range models {
+		m := &models[i]
+		if id := strings.ToLower(m.ID); !strings.HasPrefix(id, "claude") && !strings.HasPrefix(id, "anthropic") {
+			m.Name, m.ID = firstOf(m.Name, m.ID), discovered+m.ID
+		}
+	}
+	return models
+}
+
 // AppendModels renders the model list, or the page of it that limit, after_id and before_id ask for.
 func (Codec) AppendModels(dst []byte, r *http.Request, models []canon.Model) ([]byte, error) {
+	models = forDiscovery(r, models)
 	page, more := pageOf(r, models)
 	w := writer{b: append(dst, '{')}
 	w.begin("data", '[')

@@ -68,7 +68,7 @@ func readScalars(req *canon.Request, o canon.Object) error {
 			return err
 		}
 	}
-	req.Model = req.ModelAsked
+	req.Model = strings.TrimPrefix(req.ModelAsked, discovered)
 	if req.ModelAsked == "" {
 		return apierror.Invalid("model", "model is required")
 	}

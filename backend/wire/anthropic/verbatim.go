@@ -166,7 +166,7 @@ func unsignedCall(messages jsontext.Value) bool {
 func (x *Exchange) editMessages(v jsontext.Value) (out jsontext.Value, changed bool, err error) {
 	wrapped := wire.Wrapped(v)
 	systems := bytes.Contains(v, []byte(`"system"`)) && !takesSystem(x.req.Model, x.o)
-	if v.Kind() != '[' || !wrapped && !systems && !x.o.StripReasoning {
+	if v.Kind() != '[' || !wrapped && !systems && !x.o.StripReasoning && !x.unreadable(v) {
 		return v, false, nil
 	}
 	w := writer{b: append(make([]byte, 0, len(v)), '[')}
@@ -187,7 +187,7 @@ func (x *Exchange) editMessages(v jsontext.Value) (out jsontext.Value, changed b
 
 // editMessage returns a message as the upstream may see it, nil to leave it out.
 func (x *Exchange) editMessage(e jsontext.Value, systems bool) (out jsontext.Value, changed bool, err error) {
-	if !x.o.StripReasoning && !wire.Wrapped(e) && !(systems && bytes.Contains(e, []byte(`"system"`))) {
+	if !x.o.StripReasoning && !wire.Wrapped(e) && !x.unreadable(e) && !(systems && bytes.Contains(e, []byte(`"system"`))) {
 		return e, false, nil
 	}
 	m, err := canon.ParseObject(e)
@@ -236,6 +236,24 @@ func userReminder(parts []canon.Part) jsontext.Value {
 	return w.b
 }
 
+// unreadable reports whether messages hold thinking that nobody has signed, which Claude refuses: a model of another maker
+// thought it, and its own signature stands elsewhere or there is none.
+func (x *Exchange) unreadable(v []byte) bool {
+	if x.family != wire.FamilyClaude || x.o.NoSignatureCheck {
+		return false
+	}
+	for name := []byte(`"signature"`); ; {
+		i := bytes.Index(v, name)
+		if i < 0 {
+			return false
+		}
+		v = bytes.TrimLeft(v[i+len(name):], ": \t\r\n")
+		if bytes.HasPrefix(v, []byte(`""`)) {
+			return true
+		}
+	}
+}
+
 // editThinking returns a block as the upstream may see it: thinking of another family is left out, its own is unwrapped.
 func (x *Exchange) editThinking(b jsontext.Value, changed *bool) jsontext.Value {
 	t := blockType(b)
@@ -247,6 +265,10 @@ func (x *Exchange) editThinking(b jsontext.Value, changed *bool) jsontext.Value 
 		return nil
 	}
 	o, err := canon.ParseObject(b)
+	if err == nil && t == typeThinking && x.unreadable(b) {
+		*changed = true
+		return nil
+	}
 	if err != nil || !wire.Wrapped(b) {
 		return b
 	}

@@ -91,6 +91,21 @@ func TestForeignThinkingBeforeACallTurnsThinkingOff(t *testing.T) {
 			t.Errorf("%s: %s", name, s)
 		}
 	}
+	for _, sig := range []string{`""`, ` ""`} { // a model thought it that signs elsewhere, or not at all
+		in := strings.Replace(body, `"pb1.openai.think.eA"`, sig, 1)
+		req, err := decode(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := NewExchange(req, Options{})
+		if s := string(x.Body); err != nil || strings.Contains(s, `"signature"`) || !strings.Contains(s, `"thinking":{"type":"disabled"}`) || !x.verbatim {
+			t.Errorf("%s", s)
+		}
+		req, _ = decode(strings.Replace(in, "claude-sonnet-4-5", "kimi-k3", 1))
+		if x, err = NewExchange(req, Options{}); err != nil || !strings.Contains(string(x.Body), `"signature":`+sig) {
+			t.Errorf("a service that is not Claude's keeps it: %s", x.Body)
+		}
+	}
 	req, _ := decode(strings.Replace(body, "claude-sonnet-4-5", "kimi-k3", 1))
 	x, err := NewExchange(req, Options{NoSignatureCheck: true})
 	if s := string(x.Body); err != nil || !strings.Contains(s, `"thinking":"t","signature":""`) || !strings.Contains(s, `"enabled"`) {
