@@ -358,6 +358,9 @@ type Event struct {
 	// Raw is the upstream's frame as it came, without the framing around it: the data of an SSE event. The first event
 	// of a frame carries it, the others of the same frame have none. It is valid only until the next event.
 	Raw []byte
+	// Anew, in a stream of Verbatim, says that no frame in Raw tells this event: the renderer writes it, and goes on
+	// copying with the next event that is not.
+	Anew bool
 	// RawName is the frame's SSE event name, if it had one.
 	RawName string
 	// Whole, on Finish, is the whole answer of an upstream that did not stream and speaks the client's Format.

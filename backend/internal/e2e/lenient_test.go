@@ -10,7 +10,7 @@ import (
 )
 
 // Forms of the chat protocol that vendors write and OpenAI does not: each is read as what it means. The client speaks another
-// protocol, because what a service says to a client of its own protocol is passed on as it is.
+// protocol; what clients of the same one get is told by the test of known traps.
 func TestLenientServicesAreUnderstood(t *testing.T) {
 	vendors := map[string]string{simulator.MiniMax: "MiniMax-M2.5", simulator.GLM: "glm-5.1", simulator.OpenRouter: "openai/gpt-4.1", simulator.LMStudio: "qwen3-8b"}
 	settings, accounts := "", map[string][]string{"compat": {"sk-sim-one"}}

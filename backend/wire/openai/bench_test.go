@@ -66,6 +66,27 @@ func BenchmarkReadStream(b *testing.B) {
 	}
 }
 
+// One operation is a stream of 1000 chunks, copied to a client of the same protocol.
+func BenchmarkCopyStream(b *testing.B) {
+	call := strings.Replace(chunkText, `"content":"some words"`, `"tool_calls":[{"index":0,"function":{"arguments":"some words"}}]`, 1)
+	first := strings.Replace(chunkText, `"content":"some words"`, `"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":""}}]`, 1)
+	for name, in := range map[string]string{"text": strings.Repeat(chunkText, 1000), "call": first + strings.Repeat(call, 1000)} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var buf []byte
+			for b.Loop() {
+				r := Codec{}.NewRenderer(&canon.Request{ModelAsked: "m"})
+				for ev, err := range (&Exchange{verbatim: true}).ReadStream(strings.NewReader(in + "data: [DONE]\n\n")) {
+					if err != nil {
+						b.Fatal(err)
+					}
+					buf = r.AppendEvent(buf[:0], ev)
+				}
+			}
+		})
+	}
+}
+
 // One operation is one chunk of text.
 func BenchmarkRender(b *testing.B) {
 	r := Codec{}.NewRenderer(&canon.Request{ModelAsked: "m"})

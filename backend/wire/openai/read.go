@@ -46,8 +46,11 @@ type reader struct {
 
 	raw     []byte // the frame, until its first event takes it
 	rawName string
+	copying bool   // the frame goes to the client as it is
+	anew    bool   // it does not, though others may: its events are rendered
+	finish  string // of the choice at hand, if it ends with this frame
 
-	irregular bool // the chunks lack what clients rely on: they are written anew
+	irregular bool // the first chunk lacks what clients rely on: all are written anew
 	started   bool
 	index     int // of the next part
 	choices   []*choice
@@ -68,6 +71,7 @@ func (s *reader) emit(ev canon.Event) bool {
 	if s.raw != nil {
 		ev.Raw, ev.RawName, s.raw = s.raw, s.rawName, nil
 	}
+	ev.Anew = s.anew
 	ok := s.release(true)
 	s.held, s.holding = ev, true
 	return ok
@@ -110,7 +114,8 @@ var done = []byte("[DONE]")
 func (s *reader) frame(f wire.Frame) bool {
 	data := bytes.TrimSpace(f.Data)
 	s.raw = nil
-	if s.x.verbatim && !s.irregular {
+	s.copying, s.anew = s.x.verbatim && !s.irregular, false
+	if s.copying {
 		s.raw, s.rawName = f.Data, f.Name
 	}
 	if bytes.Equal(data, done) {
@@ -183,6 +188,9 @@ func (s *reader) chunk(name string, data []byte) *apierror.Error {
 		s.raw = nil // a comment in disguise: it is no frame for a client
 		return nil
 	}
+	if s.started && (isNull(p.id) || isNull(p.object) || isNull(p.model) || p.choices == nil || number(p.created) < 0) {
+		s.giveUp()
+	}
 	if !s.started && (p.choices != nil || p.id != nil || p.usage != nil) {
 		s.start(&p)
 	}
@@ -196,7 +204,7 @@ func (s *reader) chunk(name string, data []byte) *apierror.Error {
 func (s *reader) start(p *chunkParts) {
 	s.started = true
 	if isNull(p.id) || isNull(p.object) || number(p.created) < 0 || isNull(p.model) || p.choices == nil {
-		s.irregular, s.raw = true, nil
+		s.irregular, s.copying, s.raw = true, false, nil
 	}
 	ev := canon.Event{Kind: canon.KindStart, ID: text(p.id), Model: text(p.model), Created: max(number(p.created), 0), Dropped: s.x.Dropped, Verbatim: s.x.verbatim && !s.irregular}
 	if !s.x.foreign {
@@ -248,17 +256,21 @@ func (s *reader) readChoices(v []byte) *apierror.Error {
 	list := walkArray(v)
 	for at := 0; list.Next(); at++ {
 		var delta, finish, logprobs, usage, legacy []byte
-		n := at
+		n, regular, foreign := at, false, false
 		c := walkObject(list.Value)
 		for c.Next() {
 			switch string(c.Name) {
 			case "index":
 				if i := number(c.Value); i >= 0 && i < 128 {
-					n = int(i)
+					n, regular = int(i), true
 				}
-			case "delta", "message":
+			case "delta":
 				if !isNull(c.Value) {
 					delta = c.Value
+				}
+			case "message": // some services' name for it
+				if !isNull(c.Value) && delta == nil {
+					delta, foreign = c.Value, true
 				}
 			case "finish_reason":
 				finish = c.Value
@@ -275,11 +287,15 @@ func (s *reader) readChoices(v []byte) *apierror.Error {
 			}
 		}
 		ch := s.choice(n)
+		s.finish = text(finish)
+		if !regular || delta == nil || foreign || n > 0 && bytes.Contains(v, []byte(wordCalls)) {
+			s.giveUp() // the first of several choices takes the frame along: the calls of another one are seen too late
+		}
 		if legacy != nil && delta == nil {
 			ch.plain(text(legacy), tokenEntries(logprobs))
 		}
 		ch.delta(delta, tokenEntries(logprobs))
-		if err := ch.finishReason(text(finish)); err != nil {
+		if err := ch.finishReason(s.finish); err != nil {
 			return err
 		}
 		s.readUsage(usage)
@@ -312,7 +328,7 @@ func (s *reader) end(raw []byte) {
 	if s.stopped {
 		return
 	}
-	s.raw = nil
+	s.raw, s.copying, s.anew = nil, false, false
 	finished := raw != nil || s.allFinished()
 	if !finished {
 		s.fail(apierror.New(apierror.Truncated, "the service closed the stream early; try again"))

@@ -171,6 +171,7 @@ func (c *choice) startCall(o *openCall) {
 	o.custom = o.native || c.s.x.custom[o.name]
 	o.started, o.index = true, c.s.index
 	c.s.index++
+	c.order = append(c.order, o)
 	p := c.skeleton(o)
 	c.s.emit(canon.Event{Kind: canon.KindPartStart, Choice: c.n, Index: o.index, Part: &p})
 }
@@ -198,9 +199,12 @@ func (c *choice) endCall(o *openCall) {
 	if o.ended {
 		return
 	}
-	if !o.started {
+	if !o.started { // none of its frames has gone out
+		raw, anew := c.s.raw, c.s.anew
+		c.s.raw, c.s.anew = nil, true
 		c.startCall(o)
 		c.sendArgs(o, o.args.String())
+		c.s.raw, c.s.anew = raw, anew
 	}
 	o.ended = true
 	p := c.skeleton(o)
@@ -214,7 +218,7 @@ func (c *choice) endCall(o *openCall) {
 		}
 	default:
 		if blank(&o.args) {
-			c.s.emit(canon.Event{Kind: canon.KindDelta, Choice: c.n, Index: o.index, Delta: canon.DeltaArgs, Text: "{}"})
+			c.emptyArgs(o)
 		}
 		p.SetArgs(o.args.String())
 	}

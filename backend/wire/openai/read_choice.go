@@ -16,6 +16,7 @@ type choice struct {
 	n         int
 	open      *openPart // text, thinking or refusal that is being written
 	calls     []*openCall
+	order     []*openCall // those of them that have started, as the client counts them
 	finish    string
 	splitting bool // the text may begin with <think>
 	split     wire.ThinkTags
@@ -107,6 +108,7 @@ func (c *choice) delta(v []byte, logprobs jsontext.Value) {
 			images = d.Value
 		}
 	}
+	c.inspect(calls, call)
 	c.think(thought, details)
 	c.content(content, logprobs)
 	c.add(canon.PartRefusal, text(refusal), nil)
@@ -217,6 +219,9 @@ func (c *choice) finishReason(raw string) *apierror.Error {
 	}
 	c.finish = raw
 	c.close()
+	if c.s.anew { // the frame that says so does not go out
+		c.s.emit(canon.Event{Kind: canon.KindChoiceFinish, Choice: c.n, Finish: c.result()})
+	}
 	c.s.ended = c.s.allFinished()
 	return nil
 }

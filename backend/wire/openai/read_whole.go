@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -87,27 +88,27 @@ func regular(o canon.Object) bool {
 		if member(m, "content") == nil || text(member(list.Value, "finish_reason")) == "" || member(list.Value, "index") == nil {
 			return false
 		}
-		calls := member(m, "tool_calls")
-		if calls == nil {
-			continue
-		}
-		if !regularCalls(calls) {
+		calls, old := member(m, "tool_calls"), member(m, "function_call")
+		if calls != nil && !regularCalls(calls) || !isNull(old) && !says(member(old, "arguments")) ||
+			!properWord(text(member(list.Value, "finish_reason")), calls != nil || !isNull(old)) {
 			return false
 		}
 	}
 	return true
 }
 
-// regularCalls reports whether there are calls and each has an id and a string of arguments.
+// regularCalls reports whether there are calls and each has an id of its own and a string of arguments.
 func regularCalls(calls []byte) bool {
-	c, n := walkArray(calls), 0
-	for ; c.Next(); n++ {
-		fn := member(c.Value, "function")
-		if text(member(c.Value, "id")) == "" || fn != nil && text(member(fn, "arguments")) == "" {
+	var ids []string
+	c := walkArray(calls)
+	for c.Next() {
+		fn, id := member(c.Value, "function"), text(member(c.Value, "id"))
+		if id == "" || slices.Contains(ids, id) || fn != nil && (!says(member(fn, "arguments")) || !says(member(fn, "name"))) {
 			return false
 		}
+		ids = append(ids, id)
 	}
-	return n > 0
+	return len(ids) > 0
 }
 
 // bodyFailed reports an error inside an answer of status 200.

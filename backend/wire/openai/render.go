@@ -29,13 +29,12 @@ type renderer struct {
 	started  bool
 	ended    bool
 	verbatim bool // the upstream's own chunks go out
-	// ownObject says that the chunk copied last holds "{}": what a call gets then is the upstream's own.
-	ownObject bool
-	usageOut  bool // one of them was the usage
-	usage     canon.Usage
-	hasUsage  bool
-	choices   []outChoice
-	parts     []outPart
+	copies   bool // one has gone out
+	usageOut bool // one of them was the usage
+	usage    canon.Usage
+	hasUsage bool
+	choices  []outChoice
+	parts    []outPart
 }
 
 type outChoice struct {
@@ -87,7 +86,7 @@ func (r *renderer) AppendEvent(dst []byte, ev canon.Event) []byte {
 	if ev.Kind == canon.KindStart {
 		r.start(ev)
 	}
-	if r.verbatim {
+	if r.verbatim && (!ev.Anew || ev.Kind == canon.KindFinish) {
 		return r.copied(dst, ev)
 	}
 	switch ev.Kind {
@@ -180,7 +179,7 @@ func (r *renderer) open(dst []byte, choice int) []byte {
 		r.choices = append(r.choices, outChoice{})
 	}
 	c := &r.choices[choice]
-	if c.opened {
+	if c.opened || r.copies {
 		return dst
 	}
 	c.opened = true
@@ -196,21 +195,29 @@ func (r *renderer) partStart(dst []byte, ev canon.Event) []byte {
 		return dst
 	}
 	dst = r.open(dst, ev.Choice)
+	p := r.begun(ev)
+	if p == nil || p.typ != canon.PartToolCall || r.legacy {
+		return dst
+	}
+	return r.callStart(dst, p, ev.Part)
+}
+
+// begun notes a part that has begun; nil means that it was known.
+func (r *renderer) begun(ev canon.Event) *outPart {
 	for len(r.parts) <= ev.Index {
 		r.parts = append(r.parts, outPart{})
 	}
 	p := &r.parts[ev.Index]
 	if p.typ != 0 {
-		return dst
+		return nil
 	}
 	*p = outPart{typ: ev.Part.Type, custom: ev.Part.Custom, choice: ev.Choice, open: true}
-	if p.typ != canon.PartToolCall || r.legacy {
-		return dst
+	if p.typ == canon.PartToolCall {
+		c := &r.choices[ev.Choice]
+		p.slot = c.calls
+		c.calls++
 	}
-	c := &r.choices[ev.Choice]
-	p.slot = c.calls
-	c.calls++
-	return r.callStart(dst, p, ev.Part)
+	return p
 }
 
 // callStart appends the first entry of a call: id and name come whole, and only here.
@@ -407,7 +414,7 @@ func (r *renderer) done(dst []byte) []byte {
 func (r *renderer) copied(dst []byte, ev canon.Event) []byte {
 	if ev.Kind == canon.KindFinish {
 		if ev.Finish.Raw == "" { // the upstream never said why it ended
-			dst = r.finishChoice(r.openedQuietly(dst), 0, ev.Finish)
+			dst = r.finishChoice(dst, 0, ev.Finish)
 		}
 		return r.done(dst)
 	}
@@ -417,10 +424,11 @@ func (r *renderer) copied(dst []byte, ev canon.Event) []byte {
 		}
 		r.usageOut = true
 	}
-	dst = r.watchCalls(dst, ev)
+	r.observe(ev)
 	if len(ev.Raw) == 0 {
 		return dst
 	}
+	r.copies = true
 	raw := ev.Raw
 	if bytes.IndexByte(raw, '\n') >= 0 || bytes.IndexByte(raw, '\r') >= 0 {
 		raw = wire.Compact(raw)
@@ -432,60 +440,28 @@ func (r *renderer) copied(dst []byte, ev canon.Event) []byte {
 	return append(appendModelBack(dst, raw, r.req.ModelAsked), "\n\n"...)
 }
 
-// watchCalls appends "{}" as the arguments of calls that end without any, before the chunk that ends them: some services
-// send none for a tool without parameters, and clients fail to read an empty text as JSON.
-func (r *renderer) watchCalls(dst []byte, ev canon.Event) []byte {
-	if ev.Raw != nil && (len(r.parts) > 0 || ev.Part != nil) {
-		r.ownObject = bytes.Contains(ev.Raw, []byte(`"{}"`))
+// observe notes what copied chunks have told, for those that are rendered between them.
+func (r *renderer) observe(ev canon.Event) {
+	if ev.Index < 0 || ev.Choice < 0 {
+		return
 	}
-	switch {
-	case ev.Kind == canon.KindPartStart && ev.Part != nil && ev.Part.Type == canon.PartToolCall && ev.Index >= 0:
-		for len(r.parts) <= ev.Index {
-			r.parts = append(r.parts, outPart{})
-		}
+	switch ev.Kind {
+	case canon.KindPartStart:
 		for len(r.choices) <= ev.Choice {
-			r.choices = append(r.choices, outChoice{opened: true})
+			r.choices = append(r.choices, outChoice{})
 		}
-		c := &r.choices[ev.Choice]
-		r.parts[ev.Index] = outPart{typ: canon.PartToolCall, custom: ev.Part.Custom, choice: ev.Choice, slot: c.calls, open: true}
-		c.calls++
-	case ev.Kind == canon.KindDelta && ev.Index >= 0 && ev.Index < len(r.parts) && ev.Text != "" && r.parts[ev.Index].open:
-		p := &r.parts[ev.Index]
-		p.open = false
-		if ev.Text == "{}" && !r.ownObject { // the reader's stand-in, which no chunk holds
-			dst = r.emptyArgs(dst, p)
+		if ev.Part != nil {
+			r.begun(ev)
 		}
-	}
-	for i := range r.parts {
-		if p := &r.parts[i]; p.open && !p.custom && endsChoice(ev.Raw) {
-			p.open = false
-			dst = r.emptyArgs(dst, p)
+	case canon.KindDelta:
+		if ev.Index < len(r.parts) {
+			r.parts[ev.Index].sent += len(ev.Text)
+		}
+	case canon.KindPartEnd:
+		if ev.Index < len(r.parts) {
+			r.parts[ev.Index].open = false
 		}
 	}
-	return dst
-}
-
-func (r *renderer) emptyArgs(dst []byte, p *outPart) []byte {
-	return r.close(r.callPiece(r.begin(dst, p.choice), p, "{}"), nil)
-}
-
-// endsChoice reports whether a chunk says why a choice ended.
-func endsChoice(raw []byte) bool {
-	list := walkArray(member(raw, "choices"))
-	for list.Next() {
-		if text(member(list.Value, "finish_reason")) != "" {
-			return true
-		}
-	}
-	return false
-}
-
-// openedQuietly marks the first choice as begun: the upstream's own chunks did it.
-func (r *renderer) openedQuietly(dst []byte) []byte {
-	if len(r.choices) == 0 {
-		r.choices = []outChoice{{opened: true}}
-	}
-	return dst
 }
 
 // appendModelBack appends an answer or a chunk with the name of the model that the client asked for.
