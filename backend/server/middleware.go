@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -205,28 +206,42 @@ func (s *Server) unmatched(w http.ResponseWriter, r *http.Request, path string) 
 func (s *Server) notFound(w http.ResponseWriter, r *http.Request, path string) {
 	base := "http://" + r.Host
 	s.fail(w, r, s.codecFor(r, path), apierror.New(apierror.RouteNotFound,
-		"there is nothing at %s. Base URLs: %s/v1 for OpenAI clients, %s for Anthropic and Gemini clients; %s/PROVIDER/v1 for one provider", path, base, base, base))
+		"there is nothing at %s. Base URLs: %s; with /PROVIDER after the host for one provider", path, s.addresses(base)))
+}
+
+// addresses lists the base URLs of all formats, clients of one and the same together.
+func (s *Server) addresses(base string) string {
+	var urls []string
+	clients := map[string][]string{}
+	for _, c := range s.o.Codecs {
+		a, ok := c.(wire.Addressed)
+		if !ok {
+			continue
+		}
+		name, suffix := a.Address()
+		if s.host != nil && s.host.codec.Name() == c.Name() {
+			suffix = "" // this server is the format's own host
+		}
+		if url := base + suffix; !slices.Contains(urls, url) {
+			urls = append(urls, url)
+		}
+		clients[base+suffix] = append(clients[base+suffix], name)
+	}
+	for i, url := range urls {
+		urls[i] = url + " for " + strings.Join(clients[url], " and ") + " clients"
+	}
+	return strings.Join(urls, ", ")
 }
 
 // codecFor guesses the format a request speaks, for errors before an endpoint was found.
 func (s *Server) codecFor(r *http.Request, path string) wire.Codec {
-	name := s.o.Codecs[0].Name()
-	if s.host != nil {
-		name = s.host.codec.Name()
-	}
-	switch {
-	case r.Header.Get("Anthropic-Version") != "" || strings.HasPrefix(path, "/v1/messages"):
-		name = "anthropic"
-	case strings.HasPrefix(path, "/v1beta/"), strings.HasPrefix(path, "/v1alpha/"), strings.HasPrefix(path, "/upload/"),
-		r.Header.Get("X-Goog-Api-Key") != "", strings.HasPrefix(path, "/v1/models/") && r.Method == http.MethodPost:
-		name = "gemini"
-	case strings.HasPrefix(path, "/api/"), strings.HasPrefix(path, "/ollama/"):
-		name = "ollama"
-	}
 	for _, c := range s.o.Codecs {
-		if c.Name() == name {
+		if a, ok := c.(wire.Addressed); ok && a.Likely(r, path) {
 			return c
 		}
+	}
+	if s.host != nil {
+		return s.host.codec
 	}
 	return s.o.Codecs[0]
 }

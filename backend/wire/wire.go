@@ -107,6 +107,16 @@ type Hosted interface {
 	Host() (segment, text string)
 }
 
+// An Addressed codec tells how its clients are set to an address. The server asks when a request leads nowhere: a wrong
+// base URL is the most common mistake of all.
+type Addressed interface {
+	// Address returns the name that people know the clients by, and what follows the host in their base URL: "/v1", or
+	// nothing.
+	Address() (clients, suffix string)
+	// Likely reports whether a request to a path that nobody serves looks like one of this format's.
+	Likely(r *http.Request, path string) bool
+}
+
 // An Immediate codec has requests for an answer that no upstream is asked for: Ollama's to load a model. The server
 // checks that the model can be had before it sends the body.
 type Immediate interface {

@@ -96,6 +96,12 @@ func TestUnknownModelAndPath(t *testing.T) {
 	for _, path := range []string{"/v1/nothing", "/nobody/v1/chat/completions", "/v1/audio/speech"} {
 		fails(t, b, path, `{}`, http.StatusNotFound)
 	}
+	e = fails(t, b, "/v1/nothing", `{}`, http.StatusNotFound)
+	for _, want := range []string{b.URL + "/v1 for OpenAI clients", b.URL + " for Anthropic and Gemini clients", b.URL + "/ollama for Ollama clients"} {
+		if !strings.Contains(e.Error.Message, want) {
+			t.Errorf("no %q in %q", want, e.Error.Message)
+		}
+	}
 	fails(t, b, "/grok-web/v1/chat/completions", `{}`, http.StatusBadRequest)
 	resp, text := b.Do(t, http.MethodGet, chatPath, "")
 	if resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") != "POST" || !strings.Contains(text, `"error"`) {

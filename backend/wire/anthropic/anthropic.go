@@ -9,6 +9,8 @@ package anthropic
 
 import (
 	"net/http"
+	"strings"
+
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
 )
@@ -32,6 +34,7 @@ const Version = "2023-06-01"
 type Codec struct{}
 
 var (
+	_ wire.Addressed  = Codec{}
 	_ wire.Codec      = Codec{}
 	_ wire.CountCodec = Codec{}
 )
@@ -58,6 +61,14 @@ func (Codec) Routes() []wire.Route {
 		{Pattern: "/v1/skills", Op: OpNone, Class: wire.ClassUnsupported},
 		{Pattern: "/v1/skills/{rest...}", Op: OpNone, Class: wire.ClassUnsupported},
 	}
+}
+
+// Address tells that a base URL of these clients is the host alone.
+func (Codec) Address() (clients, suffix string) { return "Anthropic", "" }
+
+// Likely tells by the header that every client of this format sends.
+func (Codec) Likely(r *http.Request, path string) bool {
+	return r.Header.Get("Anthropic-Version") != "" || strings.HasPrefix(path, "/v1/messages")
 }
 
 // AppendCount renders a token count.

@@ -35,6 +35,7 @@ const (
 type Codec struct{}
 
 var (
+	_ wire.Addressed  = Codec{}
 	_ wire.Codec      = Codec{}
 	_ wire.CountCodec = Codec{}
 	_ wire.EmbedCodec = Codec{}
@@ -61,6 +62,19 @@ func (Codec) Routes() []wire.Route {
 		{Pattern: "/v1beta/interactions", Op: OpNone, Class: wire.ClassUnsupported},
 		{Pattern: "/v1beta/interactions/{rest...}", Op: OpNone, Class: wire.ClassUnsupported},
 	}
+}
+
+// Address tells that a base URL of these clients is the host alone.
+func (Codec) Address() (clients, suffix string) { return "Gemini", "" }
+
+// Likely tells by the versions that only Google's paths have, by its header, and by calls of a model.
+func (Codec) Likely(r *http.Request, path string) bool {
+	for _, prefix := range []string{"/v1beta/", "/v1alpha/", "/upload/"} {
+		if strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return r.Header.Get("X-Goog-Api-Key") != "" || r.Method == http.MethodPost && strings.HasPrefix(path, "/v1/models/")
 }
 
 // methods are the operations by the name behind the colon. Names are matched exactly.

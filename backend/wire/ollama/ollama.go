@@ -12,6 +12,7 @@ package ollama
 
 import (
 	"net/http"
+	"strings"
 
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
@@ -43,6 +44,7 @@ const (
 type Codec struct{}
 
 var (
+	_ wire.Addressed    = Codec{}
 	_ wire.Codec        = Codec{}
 	_ wire.EmbedCodec   = Codec{}
 	_ wire.Hosted       = Codec{}
@@ -79,6 +81,14 @@ func (Codec) Routes() []wire.Route {
 // Host says where the format's own host root lives on the main address and what a GET of it answers: clients test by
 // that text whether Ollama runs.
 func (Codec) Host() (segment, text string) { return Name, "Ollama is running" }
+
+// Address tells what a base URL of these clients ends in on the main address.
+func (Codec) Address() (clients, suffix string) { return "Ollama", "/" + Name }
+
+// Likely tells by the paths of the API.
+func (Codec) Likely(_ *http.Request, path string) bool {
+	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/"+Name+"/")
+}
 
 // AppendFixed renders the answers that are always the same: the version.
 func (Codec) AppendFixed(dst []byte, _ wire.Op) []byte {

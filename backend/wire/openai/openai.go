@@ -38,6 +38,7 @@ const (
 type Codec struct{}
 
 var (
+	_ wire.Addressed  = Codec{}
 	_ wire.Codec      = Codec{}
 	_ wire.EmbedCodec = Codec{}
 	_ wire.ImageCodec = Codec{}
@@ -46,6 +47,12 @@ var (
 
 // Name returns the format's id.
 func (Codec) Name() string { return Name }
+
+// Address tells what a base URL of these clients ends in.
+func (Codec) Address() (clients, suffix string) { return "OpenAI", "/v1" }
+
+// Likely claims no request: it is the common case.
+func (Codec) Likely(*http.Request, string) bool { return false }
 
 // routes are the endpoints. An id of a model may hold slashes, so it is the rest of the path.
 var routes = []wire.Route{
