@@ -51,6 +51,9 @@ func (b *Backend) saveLogin(ctx context.Context, f oauth.Finished) (oauth.Saved,
 	if err != nil {
 		return oauth.Saved{}, explain(err)
 	}
+	if f.Problem != nil {
+		b.accounts.Block(st.ID, f.Problem)
+	}
 	out := oauth.Saved{Account: st.ID, Label: st.Name}
 	switch wanted, there := b.accounts.Get(f.Account); {
 	case f.Account != "" && st.ID != f.Account && there:
@@ -59,6 +62,12 @@ func (b *Backend) saveLogin(ctx context.Context, f oauth.Finished) (oauth.Saved,
 		out.Text = "The account " + st.Name + " is ready."
 	default:
 		out.Text = "The account " + st.Name + " is signed in again."
+	}
+	if p := f.Problem; p != nil {
+		out.Text = "The account " + st.Name + " is signed in, but cannot be used yet: " + strings.TrimSuffix(p.Msg, ".") + "; " + p.Action + "."
+		if p.Link != "" {
+			out.Text += " " + p.Link
+		}
 	}
 	return out, nil
 }

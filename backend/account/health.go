@@ -204,6 +204,10 @@ func (p *Pools) failed(e *entry, l *Lease, err *apierror.Error, now time.Time) (
 		if l.gen != e.generation {
 			return false // it was another login
 		}
+		if err.RetryAfter > 0 && err.Action == "" {
+			e.rest(allModels, min(err.RetryAfter, longestWish), why, now)
+			return true
+		}
 		e.setBlocked(err, why)
 	case apierror.CountUp:
 		return e.faulted(why, now)

@@ -331,6 +331,17 @@ func (b book) Adopt(id string, c provider.Credential) {
 	}
 }
 
+// Block notes what a person must do before an account can be used, as its service said.
+func (p *Pools) Block(id string, err *apierror.Error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.entries[id]; e != nil {
+		e.setBlocked(err, reasonOf(e, err))
+		p.changed(id)
+		p.needs.Bus.Publish(events.Notice, id, e.row.Name+": "+e.reason)
+	}
+}
+
 // Refused implements oauth.Book.
 func (b book) Refused(ctx context.Context, id string, old provider.Credential, err *apierror.Error) {
 	p := b.p

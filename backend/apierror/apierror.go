@@ -91,7 +91,8 @@ type Error struct {
 	// PromptTokens and MaxTokens, of ContextTooLong, are 0 when the upstream did not say.
 	PromptTokens, MaxTokens int64
 	// Action, of AccountBlocked, is what a person can do so that the account works again ("confirm your identity", "name a
-	// project in the account's settings"), and Link the page for it. Without Action the account is simply blocked.
+	// project in the account's settings"), and Link the page for it. Without Action the account is simply blocked; with
+	// RetryAfter instead it only rests for so long, because the service may think better of it.
 	Action, Link string
 	// BadSignature says that the upstream refused a signature in the history: the driver may strip them and try again.
 	BadSignature bool

@@ -55,6 +55,8 @@ type Finished struct {
 	Proxy                          string
 	Settings, Notes                map[string]string
 	Credential                     provider.Credential
+	// Problem is what a person must do before the account can be used, nil for nothing. The sign-in itself is good.
+	Problem *apierror.Error
 }
 
 // Saved is what became of it.

@@ -16,6 +16,7 @@ const (
 	pollTrouble   = 6 // failures of the line in a row while a device code is polled
 	slowDown      = 5 * time.Second
 	finishLimit   = time.Minute
+	completeLimit = 3 * time.Minute // some services set an account up first
 )
 
 // run carries one sign-in through and leaves its outcome in the session.
@@ -131,15 +132,16 @@ func pollDevice(ctx context.Context, d provider.Driver, env provider.Env, login 
 
 // finish completes the credential and stores the account. From here on a cancel comes too late to matter: the code is spent.
 func (l *Logins) finish(ctx context.Context, a *attempt, c provider.Credential) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), completeLimit)
 	defer cancel()
 	c, err := l.complete(ctx, a, c)
-	if err != nil {
+	problem := apierror.From(err)
+	if problem != nil && (problem.Kind != apierror.AccountBlocked || problem.Action == "") {
 		return err
 	}
 	saved, err := l.needs.Save(ctx, Finished{
 		Provider: a.start.Provider, Login: a.login.Key(), Account: a.known.ID, Name: a.start.Name, Proxy: a.start.Proxy.Reveal(),
-		Settings: a.start.Fields, Notes: a.notes.all(), Credential: c,
+		Settings: a.start.Fields, Notes: a.notes.all(), Credential: c, Problem: problem,
 	})
 	if err != nil {
 		return err

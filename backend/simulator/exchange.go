@@ -23,7 +23,9 @@ type exchange struct {
 	body  []byte
 	key   string
 	queue string // where scripted scenarios come from
-	zip   *gzip.Writer
+
+	person string // Code Assist: who signed in
+	zip    *gzip.Writer
 }
 
 // endpoint wraps a handler: the body is read whole (the client's leaving can

@@ -27,6 +27,10 @@ type geminiModel struct {
 	levels    []string // 3.x
 	embeds    bool
 	open      bool // hides a scenario: takes everything
+
+	// Of Code Assist alone.
+	claude, text, image bool // a model of Anthropic's, one for text only, one that draws
+	fresh, hidden       bool // too new for old clients; not for people
 }
 
 var geminiModels = []geminiModel{

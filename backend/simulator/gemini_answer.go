@@ -46,7 +46,13 @@ func (d *gemini) part(t *turn, p *part, text string, sealed bool) (ordered, bool
 		if t.hidden {
 			return nil, false
 		}
-		return obj("text", text, "thought", true), true
+		out = obj("text", text, "thought", true)
+		if sealed && p.seal != "" { // Claude's
+			out = out.with("thoughtSignature", p.seal)
+		}
+		return out, true
+	case imagePart:
+		return obj("inlineData", obj("mimeType", "image/png", "data", text)), true
 	case redactedPart:
 		return nil, false
 	case callPart:
@@ -125,11 +131,11 @@ func (d *gemini) frames(t *turn, r *reply) []frame {
 		texts := p.cut()
 		if p.kind == callPart {
 			texts = []string{""}
-		} else if p.seal != "" {
+		} else if p.seal != "" && p.kind != reasoningPart {
 			seal = p.seal
 		}
-		for _, text := range texts {
-			if piece, ok := d.part(t, p, text, p.kind == callPart); ok {
+		for n, text := range texts {
+			if piece, ok := d.part(t, p, text, p.kind == callPart || p.kind == reasoningPart && n == len(texts)-1); ok {
 				pieces = append(pieces, piece)
 			}
 		}

@@ -230,6 +230,7 @@ var refusals = []scenarioInfo{
 	{"codex_failed", "The same inside a stream that began well.", "which=at_capacity,after=0", func(p *plan, _ *turn, a arguments) {
 		p.d.errorAt, p.d.errorWith = a.number("after", 0), codexFailure(a)
 	}},
+	{"google", "A refusal of Google's Code Assist service, by its name, as an object, an array, an event, or nested.", "row=quota,form=array", googleRefusal},
 }
 
 // policyTexts are refusals that no retry and no other account will change

@@ -23,6 +23,11 @@ const (
 	Gemini     = "gemini"     // Google's generateContent with a key of AI Studio
 	Kiro       = "kiro"       // Amazon's coding assistant: binary frames, sign-ins of its own
 
+	// Google's Code Assist service, each with the login of its client below the same path.
+	GeminiCLI       = "gemini-cli"       // as Gemini CLI reaches it
+	Antigravity     = "antigravity"      // as Antigravity reaches it
+	AntigravityProd = "antigravity-prod" // its second host
+
 	// Vendors that speak OpenAI Chat with demands of their own.
 	DeepSeek = "deepseek" // content must be text; calls come back with their reasoning
 	Kimi     = "kimi"     // calls come back with a reasoning that is not empty
@@ -94,6 +99,7 @@ type Server struct {
 	cached  map[string]bool // prompt prefixes that the Anthropic cache holds
 	forget  []func()        // what the upstreams do on Reset, under mu
 	kiro    *kiro
+	assists map[string]*assistState
 
 	listener net.Listener
 	http     *http.Server
@@ -130,6 +136,11 @@ func New(opts Options) *Server {
 	s.host(Ollama, newOllama(s))
 	s.host(Codex, newCodex(s))
 	s.host(Kiro, newKiro(s))
+	s.assists = map[string]*assistState{GeminiCLI: newAssistState(s, &assistGeminiRules), Antigravity: newAssistState(s, &assistAntigravityRules)}
+	s.assists[AntigravityProd] = s.assists[Antigravity]
+	for _, name := range []string{GeminiCLI, Antigravity, AntigravityProd} {
+		s.host(name, newAssist(s, name, s.assists[name]))
+	}
 	s.mux.Handle("/_control/", s.control())
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" {
@@ -236,7 +247,7 @@ func (s *Server) URL() string {
 // /v1 for the OpenAI kinds, without a version for the others.
 func (s *Server) BaseURL(upstream string) string {
 	base := s.LoginURL(upstream)
-	if upstream == Anthropic || upstream == Gemini || upstream == Ollama || upstream == Kiro {
+	if s.assists[upstream] != nil || upstream == Anthropic || upstream == Gemini || upstream == Ollama || upstream == Kiro {
 		return base
 	}
 	if root := vendors[upstream].root; root != "" {

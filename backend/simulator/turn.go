@@ -91,6 +91,7 @@ const (
 	redactedPart
 	callPart
 	refusalPart
+	imagePart // Gemini: a picture, its text is base64
 )
 
 // part is one piece of an answer.

@@ -369,19 +369,10 @@ func (b *geminiBuild) finish() *node {
 	if b.nullable && b.typ != "NULL" {
 		b.out.set("nullable", literalNode('t', "true"))
 	}
-	if len(b.hints) == 0 {
-		return b.out
-	}
-	hints := strings.Join(b.hints, "; ")
-	if text, ok := b.out.get("description").text(); ok && text != "" {
-		b.out.set("description", stringNode(text+" ("+hints+")"))
-		return b.out
-	}
 	at := 0
 	if b.typ != "" {
 		at = 1 // after the type
 	}
-	b.out.remove("description")
-	b.out.members = slices.Insert(b.out.members, min(at, len(b.out.members)), nodeMember{"description", stringNode(hints)})
+	describe(b.out, b.hints, at)
 	return b.out
 }

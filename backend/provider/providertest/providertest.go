@@ -7,6 +7,7 @@ package providertest
 import (
 	"bytes"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -32,6 +33,10 @@ type Subject struct {
 	Model string
 	// Extra goes into the credential beside the key.
 	Extra map[string]string
+	// Notes are what the driver learned about the account before.
+	Notes map[string]string
+	// Pause is what the driver makes of a rate limit for which the service names no time; 0 = it leaves that to others.
+	Pause time.Duration
 	// KeyNeeded says that there is no account without a key.
 	KeyNeeded bool
 }
@@ -157,6 +162,7 @@ type setup struct {
 func (s Subject) open(t *testing.T, o setup) *harness {
 	t.Helper()
 	h := &harness{t: t, s: s, service: newService(t, s.Format), log: &logText{}, notes: map[string]string{}, token: Key}
+	maps.Copy(h.notes, s.Notes)
 	if o.key != "" {
 		h.token = o.key
 	}

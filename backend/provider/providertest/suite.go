@@ -198,7 +198,11 @@ func (s Subject) refusals(t *testing.T) {
 			for _, k := range c.kinds {
 				ok = ok || e.Kind == k
 			}
-			if !ok || e.RetryAfter != c.fault.RetryAfter && c.fault.Status == 429 || e.Upstream.Status != c.fault.Status {
+			pause := c.fault.RetryAfter
+			if pause == 0 {
+				pause = s.Pause
+			}
+			if !ok || e.RetryAfter != pause && c.fault.Status == 429 || e.Upstream.Status != c.fault.Status {
 				t.Errorf("%s (%s, status %d), want %v", e, e.RetryAfter, e.Upstream.Status, c.kinds)
 			}
 		})

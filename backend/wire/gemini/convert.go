@@ -3,6 +3,7 @@ package gemini
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -22,6 +23,9 @@ func (x *Exchange) convert() error {
 		return err
 	}
 	x.nameTools()
+	if x.unsigned = x.unsignedLoop(); x.unsigned {
+		x.o.StripReasoning = true
+	}
 	x.noteDropped()
 	x.standIn = x.outputByText()
 	w := writer{b: make([]byte, 0, 4<<10)}
@@ -43,6 +47,32 @@ func (x *Exchange) convert() error {
 	w.close('}')
 	x.Body = w.b
 	return nil
+}
+
+// unsignedLoop reports whether the tool loop that is going on has calls of a Claude model without the signed thinking before
+// them: a history of another model, or one that a client thinned out. With thinking on it would be refused ("expected
+// thinking, but found tool_use"); the next turn of the person begins anew.
+func (x *Exchange) unsignedLoop() bool {
+	if x.family != wire.FamilyClaude {
+		return false
+	}
+	for i := len(x.req.Messages) - 1; i >= 0; i-- {
+		m := &x.req.Messages[i]
+		if m.Role == canon.RoleUser && slices.ContainsFunc(m.Parts, func(p canon.Part) bool { return p.Type == canon.PartText && p.Text != "" }) &&
+			!slices.ContainsFunc(m.Parts, func(p canon.Part) bool { return p.Type == canon.PartToolResult }) {
+			return false
+		}
+		if m.Role != canon.RoleAssistant || len(callsOf(m.Parts)) == 0 {
+			continue
+		}
+		own := func(p canon.Part) bool {
+			return p.Type == canon.PartReasoning && (&turnWriter{x: x}).signature(p.Opaque) != ""
+		}
+		if !slices.ContainsFunc(m.Parts, own) {
+			return true
+		}
+	}
+	return false
 }
 
 // refuseState refuses what only another upstream has.
@@ -260,6 +290,10 @@ func (x *Exchange) generation(outer *writer) {
 	w := writer{b: []byte{'{'}}
 	if n := req.MaxTokens; n != nil {
 		w.int("maxOutputTokens", x.maxTokens(*n))
+	} else if x.family == wire.FamilyClaude && !x.unsigned { // room for an answer behind the thinking
+		if b := thinkerOf(req.Model, req.Facts, x.o.Thinking).budget(req.Reasoning); b != nil && *b > 0 {
+			w.int("maxOutputTokens", x.maxTokens(claudeRest))
+		}
 	}
 	w.float("temperature", s.Temperature)
 	w.float("topP", s.TopP)
@@ -276,7 +310,9 @@ func (x *Exchange) generation(outer *writer) {
 	x.output(&w)
 	x.modalities(&w)
 	t := thinkerOf(req.Model, req.Facts, x.o.Thinking)
-	if c := t.config(req.Reasoning, same(req)); c != nil {
+	if x.unsigned {
+		w.raw("thinkingConfig", t.config(canon.Reasoning{Mode: canon.ReasonOff}, false))
+	} else if c := t.config(req.Reasoning, same(req)); c != nil {
 		w.raw("thinkingConfig", c)
 	} else if t.style == ThinkNone && (req.Reasoning.Effort != "" || req.Reasoning.Mode == canon.ReasonOn) {
 		x.warn("reasoning", "the model does not think")
@@ -348,7 +384,11 @@ func (x *Exchange) output(w *writer) {
 		if x.o.Strict {
 			name = "responseSchema"
 		}
-		w.raw(name, x.schema(out.Schema))
+		if x.o.CleanOutput != nil {
+			w.raw(name, x.o.CleanOutput(wire.RepairSchema(out.Schema)))
+		} else {
+			w.raw(name, x.schema(out.Schema))
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -15,6 +16,13 @@ const (
 	ThinkBudget = "budget" // a number of tokens: Gemini 2.5
 	ThinkLevel  = "level"  // a level: Gemini 3 and newer
 	ThinkNone   = "none"   // not at all
+)
+
+// What a Claude model on Google's hosts may write, thinking included, and what of it is kept for the answer: its budget must be
+// smaller than maxOutputTokens (Antigravity, as CLIProxyAPI has it in 2026-08).
+const (
+	claudeOutput = 64000
+	claudeRest   = 8192
 )
 
 // The limits of all current Gemini text models (as of 2026-08).
@@ -133,8 +141,9 @@ func thinkerOf(model string, facts canon.Model, style string) thinker {
 	if familyOfModel(model) == wire.FamilyClaude {
 		t.min, t.zero = 1024, true
 		if t.max == 0 {
-			t.max = 64000
+			t.max = claudeOutput
 		}
+		t.max = min(t.max, cmp.Or(facts.MaxOutput, claudeOutput)-claudeRest)
 		if style == "" {
 			t.style = ThinkBudget
 		}

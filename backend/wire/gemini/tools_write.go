@@ -137,7 +137,13 @@ func (x *Exchange) declaration(w *writer, t *canon.Tool, name string) {
 	case x.tools[name].placeholder:
 		w.raw(member, x.schema(jsontext.Value(placeholderSchema)))
 	case hasProperties(t.Schema):
-		w.raw(member, x.schema(t.Schema))
+		clean := x.schema(t.Schema)
+		w.raw(member, clean)
+		if x.o.CleanSchema != nil {
+			entry := x.tools[name]
+			entry.clean = clean
+			x.tools[name] = entry
+		}
 	case len(t.Schema) > 0 && !x.o.Strict: // the strict message refuses an object without properties
 		w.raw(member, x.schema(t.Schema))
 	}
@@ -322,6 +328,9 @@ func (x *Exchange) back(p *canon.Part) {
 		if o, err := canon.ParseObject(p.Args); err == nil {
 			p.Args = o.AppendEdited(nil, canon.Edit{Name: placeholderName})
 		}
+	}
+	if len(t.clean) > 0 {
+		p.Args = wire.StripPlaceholders(p.Args, t.clean)
 	}
 	if !t.custom {
 		return

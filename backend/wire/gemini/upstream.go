@@ -24,6 +24,8 @@ type Options struct {
 	// CleanSchema replaces the cleaner that Strict chooses, for upstreams with rules of their own. It gets a schema that was
 	// repaired.
 	CleanSchema func(jsontext.Value) jsontext.Value
+	// CleanOutput is the same for the schema of an answer; nil means CleanSchema.
+	CleanOutput func(jsontext.Value) jsontext.Value
 	// Family is the maker of the model's signatures; "" means by the model's name.
 	Family string
 	// Validated sends the mode VALIDATED whatever the client chose, and gives functions without parameters the
@@ -57,6 +59,7 @@ type Exchange struct {
 	verbatim bool // answers may be copied to the client
 	names    *wire.Names
 	tools    map[string]toolName // by the upstream's name
+	unsigned bool                // calls of Claude's without their thinking: this request goes without any
 	standIn  bool                // the form of the answer was asked for by a text: it may come in a fence of Markdown
 }
 
@@ -65,6 +68,7 @@ type toolName struct {
 	name, space string
 	custom      bool
 	placeholder bool
+	clean       jsontext.Value // the schema that went out, if CleanSchema may have put placeholders into it
 }
 
 // NewExchange writes req for an upstream. The error is *apierror.Error: InvalidRequest or Unsupported, naming the client's

@@ -16,23 +16,40 @@ import (
 	"patchbay/backend/wire"
 )
 
-// statusJSON is google.rpc.Status as it stands in an answer.
-type statusJSON struct {
+// Status is google.rpc.Status as it stands in an answer.
+type Status struct {
 	Code    jsontext.Value `json:"code"`
 	Message string         `json:"message"`
 	Status  string         `json:"status"`
-	Details []detailJSON   `json:"details"`
+	Details []Detail       `json:"details"`
+	// Errors is the older form of the details.
+	Errors []struct {
+		Reason string `json:"reason"`
+	} `json:"errors"`
 }
 
-type detailJSON struct {
+// Detail is one of google.rpc's details of an error, whichever it is.
+type Detail struct {
 	Type       string `json:"@type"`
 	Reason     string `json:"reason"`
+	Domain     string `json:"domain"`
 	RetryDelay string `json:"retryDelay"`
 	Violations []struct {
 		QuotaID string `json:"quotaId"`
 	} `json:"violations"`
+	Links []struct {
+		Description string `json:"description"`
+		URL         string `json:"url"`
+	} `json:"links"`
 	Metadata map[string]jsontext.Value `json:"metadata"`
 }
+
+// Text returns a member of the metadata, "" if there is none.
+func (d *Detail) Text(name string) string { return plainText(d.Metadata[name]) }
+
+// ReadStatus finds the error in the shapes that Google sends: an object, an array with one element, and JSON inside the
+// message.
+func ReadStatus(body []byte) Status { return readStatus(body, 0) }
 
 // ParseError reads an error answer of an upstream. status is 200 for an error inside a stream.
 func ParseError(status int, header http.Header, body []byte) *apierror.Error {
@@ -44,7 +61,7 @@ func ParseError(status int, header http.Header, body []byte) *apierror.Error {
 	switch {
 	case html:
 		e.Msg = "the upstream returned HTML (" + strconv.Itoa(status) + ")"
-		u = statusJSON{}
+		u = Status{}
 	case e.Msg == "":
 		e.Msg = "the service answered " + strconv.Itoa(status) + " without a reason"
 	}
@@ -57,9 +74,7 @@ func looksHTML(header http.Header, body []byte) bool {
 	return strings.Contains(strings.ToLower(header.Get("Content-Type")), "html") || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
 }
 
-// readStatus finds the error in the shapes that Google sends: an object, an array with one element, and JSON inside the
-// message.
-func readStatus(body []byte, depth int) statusJSON {
+func readStatus(body []byte, depth int) Status {
 	v := jsontext.Value(bytes.TrimSpace(body))
 	if v.Kind() == '[' {
 		var all []jsontext.Value
@@ -71,9 +86,9 @@ func readStatus(body []byte, depth int) statusJSON {
 		Error jsontext.Value `json:"error"`
 	}
 	if v.Kind() != '{' || json.Unmarshal(v, &outer, wire.Lenient) != nil {
-		return statusJSON{Message: string(v[:min(len(v), 500)])}
+		return Status{Message: string(v[:min(len(v), 500)])}
 	}
-	var s statusJSON
+	var s Status
 	switch outer.Error.Kind() {
 	case '"':
 		s.Message = plainText(outer.Error)
@@ -100,7 +115,7 @@ func readStatus(body []byte, depth int) statusJSON {
 func oneLineText(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // codeOf returns the status of an error that came inside a 200.
-func codeOf(u *statusJSON) int {
+func codeOf(u *Status) int {
 	if n, err := strconv.Atoi(strings.Trim(string(u.Code), `"`)); err == nil && n >= 400 && n < 600 {
 		return n
 	}
@@ -117,7 +132,7 @@ var codes = map[string]int{
 }
 
 // reason reports whether a detail names a reason.
-func (u *statusJSON) reason(words ...string) bool {
+func (u *Status) reason(words ...string) bool {
 	for i := range u.Details {
 		for _, w := range words {
 			if u.Details[i].Reason == w {
@@ -140,7 +155,7 @@ var (
 )
 
 // classify fills in the kind and what belongs to it.
-func classify(e *apierror.Error, status int, header http.Header, u *statusJSON) {
+func classify(e *apierror.Error, status int, header http.Header, u *Status) {
 	msg := u.Message
 	switch {
 	case status == http.StatusUnauthorized, u.reason("API_KEY_INVALID"), status == http.StatusBadRequest && badKey.MatchString(msg):
@@ -194,7 +209,7 @@ func classifyBadRequest(e *apierror.Error, status int, msg string) {
 
 // classifyLimit tells a pause of seconds from a quota of a day. What rests is the model, unless the quota is the
 // project's.
-func classifyLimit(e *apierror.Error, header http.Header, u *statusJSON) {
+func classifyLimit(e *apierror.Error, header http.Header, u *Status) {
 	e.Kind, e.RetryAfter = apierror.RateLimited, wait(header, u)
 	daily, project := false, false
 	for i := range u.Details {
@@ -223,7 +238,7 @@ func classifyLimit(e *apierror.Error, header http.Header, u *statusJSON) {
 
 // wait returns how long the upstream wants to be left alone: RetryInfo, a reset delay in the metadata, a header, or the
 // sentence in its message.
-func wait(header http.Header, u *statusJSON) time.Duration {
+func wait(header http.Header, u *Status) time.Duration {
 	for i := range u.Details {
 		if d, err := time.ParseDuration(u.Details[i].RetryDelay); err == nil && d > 0 {
 			return d
