@@ -110,9 +110,16 @@ func isolate(home string) {
 	os.Setenv("PATCHBAY_KEYRING", "file")
 }
 
+// demoLogins are the providers that the demo's services let people sign in to.
+var demoLogins = []string{simulator.Antigravity, simulator.GeminiCLI}
+
 func demoSettings(sim *simulator.Server) string {
+	logins := ""
+	for _, name := range demoLogins { // off until somebody signs in, as they come
+		logins += "  " + name + ":\n    base_url: " + sim.BaseURL(name) + "\n    login_url: " + sim.BaseURL(name) + "\n"
+	}
 	return "credential_files:\n  enabled: false\n" + // the person's own logins have no business here
-		"providers:\n" +
+		"providers:\n" + logins +
 		"  openai:\n    base_url: " + sim.BaseURL(simulator.OpenAI) + "\n" +
 		"  anthropic:\n    base_url: " + sim.BaseURL(simulator.Anthropic) + "\n" +
 		"  openai-responses:\n    base_url: " + sim.BaseURL(simulator.Responses) + "\n" +
@@ -156,7 +163,11 @@ func demoText(home, base string, key secret.Value) string {
 		base, k, `{"contents":[{"parts":[{"text":"Hello"}]}]}`)
 	openAI("A model of the local server, Ollama", `{"model":"qwen3:8b","messages":[{"role":"user","content":"Hello"}]}`, "")
 	openAI("A failing service: every try is told to pause, and the answer says so", `{"model":"gpt-4.1","messages":[{"role":"user","content":"[[rate_limit]] Hello"}]}`, "i")
-	b.WriteString("Scenarios: put [[NAME]] into the prompt, or ask for the model MODEL@NAME.\n")
+	b.WriteString("# Sign in, in the browser, to a service that is made up too (in another terminal; ann and bob work, the others show what may stand in the way)\n")
+	for _, name := range demoLogins {
+		fmt.Fprintf(&b, "PATCHBAY_HOME=%s patchbay login %s\n", quotePath(home), name)
+	}
+	b.WriteString("\nScenarios: put [[NAME]] into the prompt, or ask for the model MODEL@NAME.\n")
 	t := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	for _, d := range simulator.Describe() {
 		fmt.Fprintf(t, "  %s\t%s\n", d.Name, d.Text)

@@ -3,12 +3,14 @@ package backend
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"patchbay/backend/config"
 	"patchbay/backend/preset"
 	"patchbay/backend/provider"
 	"patchbay/backend/provider/anthropiccompat"
+	"patchbay/backend/provider/codeassist"
 	"patchbay/backend/provider/codex"
 	"patchbay/backend/provider/forward"
 	"patchbay/backend/provider/geminiapi"
@@ -25,7 +27,9 @@ var providers = []provider.Driver{
 	anthropiccompat.Driver{},
 	geminiapi.Driver{},
 	codex.Driver{},
+	codeassist.Antigravity(),
 	kiro.Driver{},
+	codeassist.GeminiCLI(),
 	forward.Driver{},
 }
 
@@ -127,6 +131,9 @@ func settingsOf(p config.Provider) map[string]string {
 	set(provider.SettingAuthPrefix, p.AuthPrefix)
 	set(provider.SettingModels, strings.Join(p.Models, ","))
 	set(provider.SettingQuirks, strings.Join(p.Quirks, ","))
+	if n := p.Limits.Concurrent; n > 0 {
+		set(provider.SettingConcurrent, strconv.Itoa(n))
+	}
 	for name, value := range p.Headers {
 		set(provider.SettingHeaderPrefix+name, value)
 	}

@@ -1,11 +1,13 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 
 	"patchbay/backend/apierror"
@@ -58,9 +60,8 @@ func (p *Pools) upstream(ctx context.Context, e *entry, gen int) (provider.Upstr
 	defer p.mu.Unlock()
 	e.hidden = names(s.Settings)
 	e.renews = s.Refresh != "" || a.Owner == CLI
-	if e.limit = a.MaxConcurrent; e.limit == 0 {
-		e.limit = info.Policy.MaxConcurrent
-	}
+	own, _ := strconv.Atoi(shared[provider.SettingConcurrent]) // 0 for none
+	e.limit = cmp.Or(a.MaxConcurrent, own, info.Policy.MaxConcurrent)
 	return up, nil
 }
 

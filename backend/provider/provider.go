@@ -161,6 +161,7 @@ const (
 	SettingIdle         = "idle"            // silence allowed inside an answer, as a duration ("90s")
 	SettingFile         = "credential_file" // of a borrowed account: the file of another program that holds its login
 	SettingMediaHosts   = "media_hosts"     // comma list: hosts on this machine or its network that media may be fetched from
+	SettingConcurrent   = "concurrent"      // calls at a time per account, instead of the provider's own limit
 )
 
 // Status values of Info.

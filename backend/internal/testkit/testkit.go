@@ -48,9 +48,17 @@ func Every() map[string][]string {
 		"openai-responses": {"sk-sim-one"}, "home-ollama": {""}, "kiro": {"ksk_sim-one"}}
 }
 
+// Assist is one account of each provider that reaches Google's Code Assist service: "gemini-cli", whose simulated service has the
+// models gemini-2.5-pro, gemini-3-pro-preview and gemini-3-flash among others, and "antigravity" with claude-sonnet-4-6,
+// claude-opus-4-6-thinking, gemini-3-flash-agent (thinks by budget), gemini-3.7-flash-high (by level) and gpt-oss-120b-medium.
+// Ask for them by prefix ("antigravity/claude-sonnet-4-6"): others come first for a bare name.
+func Assist() map[string][]string {
+	return map[string][]string{"gemini-cli": {"sk-sim-one"}, "antigravity": {"sk-sim-one"}}
+}
+
 // Start runs Patchbay until the test ends. The providers openai (treated as OpenAI's own host), compat (a compatible
-// service that shows its reasoning), anthropic, gemini, openai-responses, home-ollama and kiro lead to the simulated upstreams.
-// At the end the test fails if goroutines are left.
+// service that shows its reasoning), anthropic, gemini, openai-responses, home-ollama, kiro, gemini-cli and antigravity lead to the
+// simulated upstreams. At the end the test fails if goroutines are left.
 //
 // Kiro's keys begin with "ksk_sim-"; its models are auto, claude-sonnet-4.5 (thinks by tags), claude-haiku-4.5,
 // claude-sonnet-4.6 and claude-opus-5 (think by fields of their own), and qwen3-coder-next.
@@ -128,6 +136,9 @@ func (b *Bay) run(t testing.TB, o Options) (stop func()) {
 		{"kiro", "    enabled: true\n    login_url: " + b.Sim.LoginURL(simulator.Kiro) + "\n", simulator.Kiro},
 	} {
 		text += "  " + p.id + ":\n    base_url: " + b.Sim.BaseURL(p.upstream) + "\n" + p.more
+	}
+	for _, name := range []string{simulator.GeminiCLI, simulator.Antigravity} {
+		text += "  " + name + ":\n    enabled: true\n    priority: 900\n    limits:\n      concurrent: 64\n    base_url: " + b.Sim.BaseURL(name) + "\n    login_url: " + b.Sim.BaseURL(name) + "\n"
 	}
 	text += o.Config
 	file := filepath.Join(b.Home, "config.yaml")
