@@ -15,8 +15,8 @@ import (
 	"patchbay/backend/simulator"
 )
 
-// signIn clicks through a sign-in as a person and returns how it ended.
-func signIn(t *testing.T, bay *testkit.Bay, n api.NewLogin, who string) api.LoginView {
+// signInAt clicks through a sign-in as a person and returns how it ended.
+func signInAt(t *testing.T, bay *testkit.Bay, n api.NewLogin, who string) api.LoginView {
 	t.Helper()
 	n.AcceptRisk = true
 	v, err := bay.Backend.StartLogin(t.Context(), n)
@@ -53,7 +53,7 @@ func TestGoogleLogins(t *testing.T) {
 			if e := apierror.From(err); e == nil || e.Param != "accept_risk" || !strings.Contains(e.Msg, "(2026-") {
 				t.Fatal("no label:", err)
 			}
-			v := signIn(t, bay, api.NewLogin{Provider: name}, "ann")
+			v := signInAt(t, bay, api.NewLogin{Provider: name}, "ann")
 			if v.State != "done" || v.Label != "ann@example.test" {
 				t.Fatalf("%+v", v)
 			}
@@ -61,14 +61,14 @@ func TestGoogleLogins(t *testing.T) {
 			if resp.StatusCode != 200 || !strings.Contains(body, "You said: hello there") || resp.Header.Get("X-Patchbay-Provider") != name {
 				t.Fatal(resp.StatusCode, body)
 			}
-			if v := signIn(t, bay, api.NewLogin{Provider: name, Mode: "paste"}, "bob"); v.State != "done" {
+			if v := signInAt(t, bay, api.NewLogin{Provider: name, Mode: "paste"}, "bob"); v.State != "done" {
 				t.Errorf("pasted: %+v", v)
 			}
-			v = signIn(t, bay, api.NewLogin{Provider: name}, "ended")
+			v = signInAt(t, bay, api.NewLogin{Provider: name}, "ended")
 			if v.State != "failed" || !strings.Contains(v.Text, "no longer serves this login for this account. Use the provider") {
 				t.Errorf("%+v", v)
 			}
-			v = signIn(t, bay, api.NewLogin{Provider: name}, "verify")
+			v = signInAt(t, bay, api.NewLogin{Provider: name}, "verify")
 			if v.State != "done" || !strings.Contains(v.Text, "cannot be used yet: Verify your account") || !strings.Contains(v.Text, "/verify?who=") {
 				t.Errorf("%+v", v)
 			}
@@ -82,11 +82,11 @@ func TestGoogleLogins(t *testing.T) {
 				}
 			}
 			if name == "gemini-cli" {
-				v = signIn(t, bay, api.NewLogin{Provider: name}, "project")
+				v = signInAt(t, bay, api.NewLogin{Provider: name}, "project")
 				if !strings.Contains(v.Text, "needs a Google Cloud project") {
 					t.Errorf("%+v", v)
 				}
-				v = signIn(t, bay, api.NewLogin{Account: v.Account, Fields: map[string]string{"project": "my-proj-123"}}, "project")
+				v = signInAt(t, bay, api.NewLogin{Account: v.Account, Fields: map[string]string{"project": "my-proj-123"}}, "project")
 				if v.State != "done" || !strings.Contains(v.Text, "signed in again") {
 					t.Errorf("%+v", v)
 				}
@@ -119,7 +119,7 @@ func TestGoogleLoginThatIsOver(t *testing.T) {
 	for name, model := range map[string]string{"gemini-cli": "gemini-3-pro-preview", "antigravity": "gemini-3-flash-agent"} {
 		t.Run(name, func(t *testing.T) {
 			bay := testkit.Start(t, testkit.Options{Accounts: map[string][]string{}})
-			if v := signIn(t, bay, api.NewLogin{Provider: name}, "ann"); v.State != "done" {
+			if v := signInAt(t, bay, api.NewLogin{Provider: name}, "ann"); v.State != "done" {
 				t.Fatalf("%+v", v)
 			}
 			bay.Sim.Assist(name).ExpireAccess()
