@@ -92,10 +92,16 @@ func fileState(f api.FileView) string {
 func (a *app) useCommand(use, short, long string, args cobra.PositionalArgs,
 	do func(api.Service, context.Context, string, api.FileUse) (api.AccountView, error), text string) *cobra.Command {
 	var u api.FileUse
+	var proxyFile string
 	var yes bool
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: long, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			proxy, err := a.proxy(accountFlags{proxyFile: proxyFile})
+			if err != nil {
+				return err
+			}
+			u.Proxy = proxy
 			return a.with(cmd.Context(), func(svc api.Service) error {
 				f, err := findFile(cmd.Context(), svc, args[0])
 				if err != nil {
@@ -115,6 +121,7 @@ func (a *app) useCommand(use, short, long string, args cobra.PositionalArgs,
 		},
 	}
 	cmd.Flags().StringVar(&u.Name, "name", "", "what to call a new account (default: its e-mail)")
+	cmd.Flags().StringVar(&proxyFile, "proxy-file", "", "read the URL of a proxy for a new account from this `file`; it may hold a password")
 	cmd.Flags().BoolVar(&yes, "yes", false, "you have read what there is to read first, and want it all the same")
 	return cmd
 }

@@ -74,12 +74,16 @@ func (b *Backend) fileView(f credfile.Found) api.FileView {
 
 // BorrowFile implements api.Service.
 func (b *Backend) BorrowFile(ctx context.Context, id string, u api.FileUse) (api.AccountView, error) {
-	return b.useFile(ctx, id, u, func() (account.Status, error) { return b.files.Borrow(ctx, id, u.Name) })
+	return b.useFile(ctx, id, u, func() (account.Status, error) {
+		return b.files.Borrow(ctx, id, credfile.Use{Name: u.Name, Proxy: u.Proxy})
+	})
 }
 
 // AdoptFile implements api.Service.
 func (b *Backend) AdoptFile(ctx context.Context, id string, u api.FileUse) (api.AccountView, error) {
-	return b.useFile(ctx, id, u, func() (account.Status, error) { return b.files.Adopt(ctx, id, u.Name, u.Accept) })
+	return b.useFile(ctx, id, u, func() (account.Status, error) {
+		return b.files.Adopt(ctx, id, credfile.Use{Name: u.Name, Proxy: u.Proxy, Accept: u.Accept})
+	})
 }
 
 // useFile does what a person wants with a found login, as with a sign-in: after the label, and with an open vault.

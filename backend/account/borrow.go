@@ -23,11 +23,11 @@ func (p *Pools) Follow(ctx context.Context, id string, c provider.Credential) (c
 	if st.Owner != CLI {
 		return false, nil
 	}
-	stored, err := p.unseal(ctx, id)
-	if err != nil && !errors.Is(err, secret.ErrNotFound) && !errors.Is(err, secret.ErrLost) {
+	same, err := p.Holds(ctx, id, c)
+	if err != nil {
 		return false, err
 	}
-	if err != nil || differs(stored.credential(), c) {
+	if !same {
 		_, err := p.change(ctx, id, func(a *Account, s *sealed) {
 			s.setCredential(c.Under(s.Extra))
 			a.Identity, a.Renews, a.Expires = cmp.Or(a.Identity, c.Identity()), !c.Refresh.Empty(), c.Expiry
@@ -56,6 +56,15 @@ func (p *Pools) Follow(ctx context.Context, id string, c provider.Credential) (c
 		p.changed(id)
 	}
 	return changed, nil
+}
+
+// Holds reports whether c is the login that is stored of an account. A lost one is no login.
+func (p *Pools) Holds(ctx context.Context, id string, c provider.Credential) (bool, error) {
+	stored, err := p.unseal(ctx, id)
+	if errors.Is(err, secret.ErrNotFound) || errors.Is(err, secret.ErrLost) {
+		return false, nil
+	}
+	return err == nil && !differs(stored.credential(), c), err
 }
 
 func differs(a, b provider.Credential) bool {

@@ -131,6 +131,36 @@ func TestSignInsOverHTTP(t *testing.T) {
 	}
 }
 
+func TestCredentialFilesOverHTTP(t *testing.T) {
+	f := full()
+	f.FileList = []api.FileView{{
+		ID: "f/1", Provider: "kiro", Status: "active", Path: "/h/a b.json", Program: "Kiro", State: "found", Email: "ann@example.test", Expires: apitest.Moment,
+		Risk: &api.RiskView{Level: "high", Text: "told"}, Adoptable: true, Adoption: "the program may be signed out", Modified: apitest.Moment,
+	}}
+	_, c := serve(t, f)
+	ctx := t.Context()
+	same(must(f.Files(ctx))(t))(c.Files(ctx))
+	a, err := c.BorrowFile(ctx, "f/1", api.FileUse{Name: "n", Proxy: secret.New("http://u:p@h"), AcceptRisk: true})
+	if err != nil || a.Name != "n" || a.Owner != "cli" || f.FileUses[0].Proxy.Reveal() != "http://u:p@h" || !f.FileUses[0].AcceptRisk {
+		t.Error(a, err)
+	}
+	if a, err = c.ReleaseFile(ctx, "f/1"); err != nil || a.Name != "n" || f.FileList[0].State != "found" {
+		t.Error(a, err)
+	}
+	if _, err = c.ReleaseFile(ctx, "f/1"); apierror.From(err).Param != "id" {
+		t.Error(err)
+	}
+	if _, err = c.AdoptFile(ctx, "f/1", api.FileUse{}); apierror.From(err).Param != "accept" {
+		t.Error(err)
+	}
+	if a, err = c.AdoptFile(ctx, "f/1", api.FileUse{Accept: true}); err != nil || a.Owner != "ours" {
+		t.Error(a, err)
+	}
+	if _, err = c.BorrowFile(ctx, "nope", api.FileUse{}); apierror.KindOf(err) != apierror.RouteNotFound {
+		t.Error(err)
+	}
+}
+
 func TestChangesArriveWhole(t *testing.T) {
 	f := apitest.New()
 	_, c := serve(t, f)

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"patchbay/backend/secret"
 )
 
 // FileService is the part of Service that concerns logins in the files of vendors' own programs.
@@ -46,7 +48,8 @@ type FileView struct {
 
 // FileUse says how a file's login is to be used.
 type FileUse struct {
-	Name string `json:"name,omitempty"` // of a new account
+	Name  string       `json:"name,omitempty"` // of a new account
+	Proxy secret.Value `json:"proxy,omitzero"` // of a new account; what the service is asked goes through it too
 	// AcceptRisk says that the person has read the provider's label and wants it all the same. It turns the provider on.
 	AcceptRisk bool `json:"accept_risk,omitempty"`
 	Accept     bool `json:"accept,omitempty"` // the person knows what an adoption means

@@ -47,9 +47,9 @@ var endpoints = []endpoint{
 
 	// looks for logins that other programs keep in files
 	{pattern: "GET /api/credential-files", call: listFiles},
-	// id; name, accept_risk: an account follows the file from now on
+	// id; name, proxy, accept_risk: an account follows the file from now on
 	{pattern: "POST /api/credential-files/{id}/borrow", call: borrowFile, status: http.StatusCreated},
-	// id; name, accept_risk, accept: the login is Patchbay's own from now on
+	// id; name, proxy, accept_risk, accept: the login is Patchbay's own from now on
 	{pattern: "POST /api/credential-files/{id}/adopt", call: adoptFile, status: http.StatusCreated},
 	// id: forgets the account that follows the file
 	{pattern: "POST /api/credential-files/{id}/release", call: releaseFile},

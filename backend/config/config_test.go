@@ -199,6 +199,8 @@ func TestValidation(t *testing.T) {
 		{"server: {ollama_listener: {enabled: true, listen: \"127.0.0.1:8390\"}}", "need a port each"},
 		{"server: {allowed_hosts: [http://x]}", "server.allowed_hosts: "},
 		{"media: {allowed_hosts: [http://x]}", "media.allowed_hosts: "},
+		{"credential_files: {paths: {codex: [auth.json]}}", "credential_files.paths.codex: "},
+		{"credential_files: {paths: {nobody: [/auth.json]}}", "credential_files.paths.nobody: "},
 		{"server: {allowed_origins: [app.example.com]}", "server.allowed_origins: "},
 		{"server: {trusted_proxies: [proxy]}", "server.trusted_proxies: "},
 		{"server: {limits: {body_bytes: 5}}", "server.limits.body_bytes: "},

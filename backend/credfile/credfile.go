@@ -310,10 +310,14 @@ func (f *Files) Reread(ctx context.Context, a account.Account) (provider.Credent
 	if r.found != holds {
 		return provider.Credential{}, fmt.Errorf("reading %s: %w", path, r.err)
 	}
-	if !samePerson(a.Identity, r.login.Identity()) {
+	c, err := f.unmasked(ctx, o, p, a, r.login)
+	if err != nil {
+		return provider.Credential{}, fmt.Errorf("finding out whose login %s holds: %w", path, err)
+	}
+	if !samePerson(a.Identity, c.Identity()) {
 		return provider.Credential{}, fmt.Errorf("%s holds another person's login now", path)
 	}
-	return lent(o.Info, r.login.Credential), nil
+	return c, nil
 }
 
 // place returns what is known of a path that an account follows.
@@ -351,7 +355,7 @@ func (f *Files) sync(ctx context.Context, path string) (settled bool) {
 		if r.found == garbled || r.found == closed {
 			settled = false
 		}
-		if a, ok := f.follower(p); ok && !f.lead(ctx, o.Info, p, a.Status, r) {
+		if a, ok := f.follower(p); ok && !f.lead(ctx, o, p, a.Status, r) {
 			settled = false
 		}
 	}
@@ -360,19 +364,23 @@ func (f *Files) sync(ctx context.Context, path string) (settled bool) {
 
 // lead brings one account in line with its file. An unreadable file changes nothing: the token at hand may be good, and what
 // is written in several steps is whole in a moment.
-func (f *Files) lead(ctx context.Context, info provider.Info, p place, a account.Status, r reading) (settled bool) {
+func (f *Files) lead(ctx context.Context, o Offer, p place, a account.Status, r reading) (settled bool) {
 	switch r.found {
 	case absent:
 		f.needs.Accounts.Flag(a.ID, account.NeedsLogin, "the file "+p.path+owned(p)+" is gone: sign in there again, or sign in here")
 	case empty:
 		f.needs.Accounts.Flag(a.ID, account.NeedsLogin, "the file "+p.path+owned(p)+" holds no login any more: sign in there again, or sign in here")
 	case holds:
-		c := r.login.Credential
+		c, err := f.unmasked(ctx, o, p, a.Account, r.login)
+		if err != nil {
+			f.needs.Log.Warn("Whose login a file holds now cannot be found out; it is not used before", "account", a.ID, "file", p.path, "err", apierror.From(err).Msg)
+			return false
+		}
 		if !samePerson(a.Identity, c.Identity()) {
 			f.needs.Accounts.Flag(a.ID, account.NeedsAction, changedText(p, a, c))
 			return true
 		}
-		changed, err := f.needs.Accounts.Follow(ctx, a.ID, lent(info, c))
+		changed, err := f.needs.Accounts.Follow(ctx, a.ID, c)
 		if err != nil {
 			f.needs.Log.Warn("A borrowed login cannot be stored", "account", a.ID, "err", apierror.From(err).Msg)
 			return false

@@ -159,7 +159,7 @@ func newLab(t *testing.T) *lab {
 	t.Cleanup(l.accounts.Close)
 	l.Files = New(Needs{
 		Home: l.home, Getenv: func(name string) string { return l.env[name] }, Settings: func() Settings { return l.settings },
-		Offers: func() []Offer { return l.offers }, Accounts: l.accounts, HTTP: func(string) *http.Client { return &http.Client{} }, Bus: l.bus,
+		Offers: func() []Offer { return l.offers }, Accounts: l.accounts, HTTP: func(proxy string) *http.Client { return &http.Client{Transport: proxied(proxy)} }, Bus: l.bus,
 		Log: slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	t.Cleanup(func() {
@@ -186,7 +186,7 @@ func (l *lab) one() Found {
 // borrow has an account follow the default file.
 func (l *lab) borrow() account.Status {
 	l.t.Helper()
-	st, err := l.Borrow(l.t.Context(), l.one().ID, "")
+	st, err := l.Borrow(l.t.Context(), l.one().ID, Use{})
 	must(l.t, err)
 	return st
 }
@@ -385,7 +385,7 @@ func TestWhatIsNoLoginSaysWhatItIs(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, list)
 			continue
 		}
-		_, err := l.Borrow(t.Context(), list[0].ID, "")
+		_, err := l.Borrow(t.Context(), list[0].ID, Use{})
 		wantError(t, err, "cannot be used")
 	}
 }
@@ -423,7 +423,7 @@ func TestBorrowFollowsAndLeavesTheRefreshTokenAlone(t *testing.T) {
 	if c.Access.Reveal() != "CANARY-at-1" || !c.Refresh.Empty() {
 		t.Error("what is read again is not what is lent")
 	}
-	_, err = l.Borrow(t.Context(), l.one().ID, "")
+	_, err = l.Borrow(t.Context(), l.one().ID, Use{})
 	wantError(t, err, "follows this file already")
 	if d := cmp.Diff(before, snapshot(t, l.home)); d != "" {
 		t.Errorf("the home was touched: %s", d)
@@ -514,9 +514,9 @@ func TestChangedIdentityIsFlaggedAndNotUsed(t *testing.T) {
 	}
 	_, err := l.Reread(t.Context(), st.Account)
 	wantError(t, err, "another person's login")
-	_, err = l.Borrow(t.Context(), f.ID, "")
+	_, err = l.Borrow(t.Context(), f.ID, Use{})
 	wantError(t, err, "release it first")
-	_, err = l.Adopt(t.Context(), f.ID, "", true)
+	_, err = l.Adopt(t.Context(), f.ID, Use{Accept: true})
 	wantError(t, err, "bob@example.test now")
 	replace(t, l.path, login("3", "ann@example.test"))
 	await(st.ID, "ready again", is(account.Ready))
@@ -569,12 +569,12 @@ func TestAdoptIsExplainedFirst(t *testing.T) {
 	before := snapshot(t, l.home)
 	st := l.borrow()
 	id := l.one().ID
-	_, err := l.Adopt(t.Context(), id, "", false)
+	_, err := l.Adopt(t.Context(), id, Use{})
 	wantError(t, err, "Fake CLI may be signed out")
 	if e := apierror.From(err); e.Param != "accept" || l.get(st.ID).Owner != account.CLI {
 		t.Errorf("%+v", e)
 	}
-	got, err := l.Adopt(t.Context(), id, "", true)
+	got, err := l.Adopt(t.Context(), id, Use{Accept: true})
 	must(t, err)
 	if got.ID != st.ID || got.Owner != account.Ours || !got.Renews || got.Settings[provider.SettingFile] != "" || got.Settings["region"] != "eu" {
 		t.Errorf("%+v", got)
@@ -587,8 +587,8 @@ func TestAdoptIsExplainedFirst(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 	for _, do := range []func() error{
-		func() error { _, err := l.Borrow(t.Context(), id, ""); return err },
-		func() error { _, err := l.Adopt(t.Context(), id, "", true); return err },
+		func() error { _, err := l.Borrow(t.Context(), id, Use{}); return err },
+		func() error { _, err := l.Adopt(t.Context(), id, Use{Accept: true}); return err },
 	} {
 		wantError(t, do(), "signed in as the same person already")
 	}
@@ -608,15 +608,15 @@ func TestAdoptWithoutBorrowing(t *testing.T) {
 	l.offers[0].Info.Policy.RefreshBorrowed = true
 	write(t, l.path, login("1", "ann@example.test"))
 	id := l.one().ID
-	_, err := l.Adopt(t.Context(), id, "", false)
+	_, err := l.Adopt(t.Context(), id, Use{})
 	wantError(t, err, "stays signed in")
-	st, err := l.Adopt(t.Context(), id, "mine", true)
+	st, err := l.Adopt(t.Context(), id, Use{Name: "mine", Accept: true})
 	must(t, err)
 	if st.Owner != account.Ours || st.Name != "mine" {
 		t.Errorf("%+v", st)
 	}
 	write(t, l.path, `{"Access":"CANARY-at-9","Email":"bob@example.test"}`)
-	_, err = l.Adopt(t.Context(), id, "", true)
+	_, err = l.Adopt(t.Context(), id, Use{Accept: true})
 	wantError(t, err, "cannot be renewed")
 }
 
@@ -641,8 +641,8 @@ func TestReleaseForgetsTheAccountAlone(t *testing.T) {
 	wantError(t, err, "no account follows")
 	for _, do := range []func(context.Context, string) error{
 		func(ctx context.Context, id string) error { _, err := l.Release(ctx, id); return err },
-		func(ctx context.Context, id string) error { _, err := l.Borrow(ctx, id, ""); return err },
-		func(ctx context.Context, id string) error { _, err := l.Adopt(ctx, id, "", true); return err },
+		func(ctx context.Context, id string) error { _, err := l.Borrow(ctx, id, Use{}); return err },
+		func(ctx context.Context, id string) error { _, err := l.Adopt(ctx, id, Use{Accept: true}); return err },
 	} {
 		if err := do(t.Context(), "nope"); apierror.KindOf(err) != apierror.RouteNotFound {
 			t.Error(err)
@@ -707,7 +707,7 @@ func TestServiceIsAskedForWhatTheFileDoesNotSay(t *testing.T) {
 	l.driver.complete = func(context.Context, provider.Env, provider.Credential) (provider.Credential, error) {
 		return provider.Credential{}, apierror.New(apierror.AccountBlocked, "the service shut this account")
 	}
-	_, err = l.Borrow(t.Context(), l.one().ID, "")
+	_, err = l.Borrow(t.Context(), l.one().ID, Use{})
 	wantError(t, err, "shut this account")
 	for _, kind := range []apierror.Kind{apierror.Transport, apierror.AuthExpired} { // of the line; of a token that is over
 		l.driver.complete = func(context.Context, provider.Env, provider.Credential) (provider.Credential, error) {
@@ -731,12 +731,57 @@ func TestOwnAccountIsNotTakenOver(t *testing.T) {
 		return c, nil
 	}
 	write(t, l.path, login("1", ""))
-	_, err = l.Borrow(t.Context(), l.one().ID, "")
+	_, err = l.Borrow(t.Context(), l.one().ID, Use{})
 	wantError(t, err, "signed in as the same person")
 	if a := l.get(own.ID); a.Owner != account.Ours {
 		t.Errorf("%+v", a)
 	}
 }
+
+// Where the file does not say whose login it holds the service is asked, through the account's own proxy.
+func TestServiceSaysWhoseLoginItIs(t *testing.T) {
+	l := newLab(t)
+	who, fail := "ann", error(nil)
+	l.driver.complete = func(_ context.Context, env provider.Env, c provider.Credential) (provider.Credential, error) {
+		if fail != nil {
+			return c, fail
+		}
+		if env.HTTP.Transport != proxied("http://proxy.test:3128") {
+			t.Errorf("the service was asked through %v", env.HTTP.Transport)
+		}
+		c.Extra[provider.ExtraIdentity] = who
+		return c, nil
+	}
+	write(t, l.path, login("1", ""))
+	st, err := l.Borrow(t.Context(), l.one().ID, Use{Name: "work", Proxy: secret.New("http://proxy.test:3128")})
+	must(t, err)
+	if st.Identity != "ann" || st.Proxy != "http://proxy.test:3128" {
+		t.Errorf("%+v", st)
+	}
+	write(t, l.path, login("2", ""))
+	if !l.sync(t.Context(), l.path) || l.get(st.ID).State != account.Ready || !strings.Contains(l.stored(st.ID), "at-2") {
+		t.Errorf("the next token of the same person was not taken: %+v", l.get(st.ID))
+	}
+	who = "bob"
+	write(t, l.path, login("3", ""))
+	if !l.sync(t.Context(), l.path) || l.get(st.ID).State != account.NeedsAction || strings.Contains(l.stored(st.ID), "at-3") {
+		t.Errorf("somebody else's token was taken: %+v", l.get(st.ID))
+	}
+	who, fail = "ann", apierror.New(apierror.Transport, "the line is down")
+	write(t, l.path, login("4", ""))
+	if l.sync(t.Context(), l.path) || strings.Contains(l.stored(st.ID), "at-4") {
+		t.Error("a login of unknown owner was taken")
+	}
+	fail = nil
+	if !l.sync(t.Context(), l.path) || l.get(st.ID).State != account.Ready || !strings.Contains(l.stored(st.ID), "at-4") {
+		t.Errorf("it did not come back: %+v", l.get(st.ID))
+	}
+}
+
+// proxied is a transport that only remembers its proxy.
+type proxied string
+
+func (proxied) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("no network") }
 
 func TestFileWithoutNamesIsCalledByItsProgram(t *testing.T) {
 	l := newLab(t)
@@ -777,7 +822,7 @@ func TestClaudeLoginIsExplainedAndNotOpened(t *testing.T) {
 	if slices.Contains(l.paths(), path) {
 		t.Error("it is watched")
 	}
-	_, err := l.Borrow(t.Context(), f.ID, "")
+	_, err := l.Borrow(t.Context(), f.ID, Use{})
 	wantError(t, err, "only be used inside Claude Code")
 	l.settings.Enabled = false
 	if n := len(l.List(t.Context())); n != 0 {

@@ -12,10 +12,18 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/oauth"
 	"patchbay/backend/provider"
+	"patchbay/backend/secret"
 )
 
 // completeLimit bounds what a service is asked when its login is taken up.
 const completeLimit = 20 * time.Second
+
+// Use says how the login of a file is to be used.
+type Use struct {
+	Name   string       // of a new account, "" = its e-mail
+	Proxy  secret.Value // of a new account; what the service is asked goes through it too
+	Accept bool         // the person knows what an adoption means
+}
 
 // held is a place with the login that was read there just now.
 type held struct {
@@ -64,7 +72,7 @@ func (f *Files) Provider(id string) (string, bool) {
 
 // Borrow makes an account that follows the file, or has an existing one that needs a sign-in follow it. The file stays its
 // owner's.
-func (f *Files) Borrow(ctx context.Context, id, name string) (account.Status, error) {
+func (f *Files) Borrow(ctx context.Context, id string, u Use) (account.Status, error) {
 	f.using.Lock()
 	defer f.using.Unlock()
 	h, err := f.read(ctx, id)
@@ -83,7 +91,7 @@ func (f *Files) Borrow(ctx context.Context, id, name string) (account.Status, er
 		return account.Status{}, apierror.Invalid("id", "the account %s is signed in as the same person already: there is nothing to borrow", own.Name)
 	}
 	in := account.SignIn{
-		Provider: h.provider, Login: h.login.Login, Name: f.nameFor(h, name), Owner: account.CLI,
+		Provider: h.provider, Login: h.login.Login, Name: f.nameFor(h, u.Name), Proxy: u.Proxy.Reveal(), Owner: account.CLI,
 		Settings: map[string]string{provider.SettingFile: h.path}, Credential: lent(h.offer.Info, c),
 	}
 	maps.Copy(in.Settings, h.login.Settings)
@@ -91,8 +99,8 @@ func (f *Files) Borrow(ctx context.Context, id, name string) (account.Status, er
 }
 
 // Adopt makes the login of the file an account of Patchbay's own, which is renewed here from now on: the account that follows
-// the file, or a new one. Accept says that the person knows what that means for the program that owns the file.
-func (f *Files) Adopt(ctx context.Context, id, name string, accept bool) (account.Status, error) {
+// the file, or a new one. Without u.Accept it is refused with what that means for the program that owns the file.
+func (f *Files) Adopt(ctx context.Context, id string, u Use) (account.Status, error) {
 	f.using.Lock()
 	defer f.using.Unlock()
 	h, err := f.read(ctx, id)
@@ -108,11 +116,11 @@ func (f *Files) Adopt(ctx context.Context, id, name string, accept bool) (accoun
 		return account.Status{}, apierror.Invalid("id", "%s", changedText(h.place, h.account, c))
 	case there && own.Owner == account.Ours && own.State != account.NeedsLogin:
 		return account.Status{}, apierror.Invalid("id", "the account %s is signed in as the same person already: there is nothing to adopt", own.Name)
-	case !accept:
+	case !u.Accept:
 		return account.Status{}, apierror.Invalid("accept", "%s Confirm that you have read this (accept) to go on.", AdoptText(h.offer.Info, h.program))
 	}
 	in := account.SignIn{
-		Provider: h.provider, Login: h.login.Login, Name: f.nameFor(h, name), Owner: account.Ours, Settings: maps.Clone(h.login.Settings), Credential: c,
+		Provider: h.provider, Login: h.login.Login, Name: f.nameFor(h, u.Name), Proxy: u.Proxy.Reveal(), Owner: account.Ours, Settings: maps.Clone(h.login.Settings), Credential: c,
 	}
 	if h.borrowed {
 		in.Account = h.account.ID
@@ -164,18 +172,16 @@ func (f *Files) nameFor(h held, name string) string {
 
 // signIn completes the login as after any sign-in and stores it.
 func (f *Files) signIn(ctx context.Context, h held, in account.SignIn) (account.Status, error) {
-	env := provider.Env{
-		Provider: h.provider, Login: in.Login, Label: cmp.Or(in.Name, h.program, h.provider), HTTP: f.needs.HTTP(""),
-		Settings: maps.Clone(h.offer.Settings), Log: f.needs.Log.With("provider", h.provider),
+	proxy := in.Proxy
+	if id := cmp.Or(in.Account, f.personID(h.provider, in.Identity())); id != "" {
+		_, inside, err := f.needs.Accounts.Inside(ctx, id)
+		if err != nil {
+			return account.Status{}, err
+		}
+		proxy = inside.Proxy
 	}
-	if env.Settings == nil {
-		env.Settings = map[string]string{}
-	}
-	maps.Copy(env.Settings, in.Settings)
-	ctx, cancel := context.WithTimeout(ctx, completeLimit)
-	defer cancel()
-	done, notes, err := oauth.Complete(ctx, h.offer.Driver, env, in.Credential)
-	var kind apierror.Kind
+	done, notes, err := f.ask(ctx, h.offer, h.place, in, proxy)
+	kind := apierror.Kind(0)
 	if err != nil {
 		kind = apierror.From(err).Kind
 	}
@@ -199,4 +205,46 @@ func (f *Files) signIn(ctx context.Context, h held, in account.SignIn) (account.
 	f.needs.Log.Info("A login of another program was taken up", "provider", h.provider, "account", st.ID, "owner", string(st.Owner), "file", h.path)
 	f.Refresh()
 	return st, nil
+}
+
+func (f *Files) personID(id, identity string) string {
+	st, _ := f.sameperson(id, identity)
+	return st.ID
+}
+
+// ask asks the service what the file does not say.
+func (f *Files) ask(ctx context.Context, o Offer, p place, in account.SignIn, proxy string) (provider.Credential, map[string]string, error) {
+	env := provider.Env{
+		Provider: p.provider, Login: in.Login, Label: cmp.Or(in.Name, p.program, p.provider), HTTP: f.needs.HTTP(proxy),
+		Settings: maps.Clone(o.Settings), Log: f.needs.Log.With("provider", p.provider),
+	}
+	if env.Settings == nil {
+		env.Settings = map[string]string{}
+	}
+	maps.Copy(env.Settings, in.Settings)
+	in.Extra = maps.Clone(in.Extra) // the driver may write into it
+	ctx, cancel := context.WithTimeout(ctx, completeLimit)
+	defer cancel()
+	return oauth.Complete(ctx, o.Driver, env, in.Credential)
+}
+
+// unmasked asks the service whose a new login is, where the file itself does not say and the account's owner is known. It
+// returns the login as it was if there is nothing to ask, or no answer to be had of it.
+func (f *Files) unmasked(ctx context.Context, o Offer, p place, a account.Account, l provider.FileLogin) (provider.Credential, error) {
+	c := lent(o.Info, l.Credential)
+	if c.Identity() != "" || a.Identity == "" {
+		return c, nil
+	}
+	if same, err := f.needs.Accounts.Holds(ctx, a.ID, c); same || err != nil {
+		return c, err
+	}
+	_, inside, err := f.needs.Accounts.Inside(ctx, a.ID)
+	if err != nil {
+		return c, err
+	}
+	done, _, err := f.ask(ctx, o, p, account.SignIn{Login: a.Login, Name: a.Name, Settings: inside.Settings, Credential: c}, inside.Proxy)
+	if kind := apierror.From(err); kind != nil && kind.Kind != apierror.AuthExpired && kind.Kind != apierror.AccountBlocked {
+		return c, err
+	}
+	return done, nil
 }
