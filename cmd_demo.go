@@ -125,7 +125,8 @@ func demoSettings(sim *simulator.Server) string {
 		"  openai-responses:\n    base_url: " + sim.BaseURL(simulator.Responses) + "\n" +
 		"  gemini:\n    base_url: " + sim.BaseURL(simulator.Gemini) + "\n" +
 		"  home-ollama:\n    kind: ollama\n    base_url: " + sim.BaseURL(simulator.Ollama) + "\n" +
-		"  codex:\n    base_url: " + sim.BaseURL(simulator.Codex) + "\n    login_url: " + sim.LoginURL(simulator.Codex) + "\n"
+		"  codex:\n    base_url: " + sim.BaseURL(simulator.Codex) + "\n    login_url: " + sim.LoginURL(simulator.Codex) + "\n" +
+		"  kiro:\n    base_url: " + sim.BaseURL(simulator.Kiro) + "\n    login_url: " + sim.LoginURL(simulator.Kiro) + "\n"
 }
 
 // warnings is the demo's log: what goes wrong, without the routine.
@@ -175,6 +176,7 @@ func demoText(home, base string, key secret.Value) string {
 	t.Flush() // into memory: it cannot fail
 	fmt.Fprintf(&b, "\nCommands in another terminal: PATCHBAY_HOME=%s patchbay accounts|keys|models|logs|doctor\n", quotePath(home))
 	fmt.Fprintf(&b, "Sign in at a simulated page there: PATCHBAY_HOME=%s patchbay login codex\n", quotePath(home))
+	fmt.Fprintf(&b, "Or at Kiro's, which is off until you have read its label: PATCHBAY_HOME=%s patchbay login kiro\n", quotePath(home))
 	b.WriteString("Stop with Ctrl+C; the temporary folder is removed then.\n")
 	return b.String()
 }

@@ -110,7 +110,33 @@ func readSteering(req *canon.Request, o canon.Object) error {
 	if err := readOutput(req, o); err != nil {
 		return err
 	}
+	if err := readExtraThinking(req, o); err != nil {
+		return err
+	}
 	return readMetadata(req, o.Get("metadata"))
+}
+
+// readExtraThinking reads extra_body.anthropic.thinking, which wins over the body's own: tools that were made for OpenAI's SDK
+// send a literal extra_body.
+func readExtraThinking(req *canon.Request, o canon.Object) error {
+	for _, name := range []string{"extra_body", "anthropic"} {
+		inner, err := canon.ParseObject(o.Get(name))
+		if err != nil { // something else of that name
+			return nil
+		}
+		o = inner
+	}
+	v := o.Get("thinking")
+	if notNull(v) == nil {
+		return nil
+	}
+	req.Reasoning = canon.Reasoning{}
+	if err := readThinking(req, v); err != nil {
+		e := *apierror.From(err)
+		e.Param, e.Msg = "extra_body.anthropic."+e.Param, "extra_body.anthropic."+e.Msg
+		return &e
+	}
+	return nil
 }
 
 // readThinking reads the thinking member. Forms that canon has no words for are kept beside what it has.
