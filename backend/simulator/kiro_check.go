@@ -17,7 +17,6 @@ type kiroCheck struct {
 	f      *failure
 	t      *turn
 	target bool // the command-line program's form
-	origin string
 	tools  map[string]bool
 	used   map[string]string // names of calls, by id
 }

@@ -305,3 +305,30 @@ func (c *conversion) words(i int) string {
 		return fillBlank
 	}
 }
+
+// maxShape bounds the shape of a long conversation.
+const maxShape = 2000
+
+// shape tells who spoke in which order, how much, and with which tools: what a refusal for form can be understood by.
+func (c *conversion) shape() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d bytes, %d tools:", len(c.x.body), len(c.specs))
+	for i := range c.turns {
+		t := &c.turns[i]
+		who := map[bool]string{true: "user", false: "assistant"}[t.user]
+		fmt.Fprintf(&b, " %s %d", who, len(t.text()))
+		for _, u := range t.uses {
+			fmt.Fprintf(&b, " +%s(%s)", u.name, u.id)
+		}
+		for _, r := range t.results {
+			fmt.Fprintf(&b, " =%s(%d)", r.id, len(r.text))
+		}
+		if n := len(t.images); n > 0 {
+			fmt.Fprintf(&b, " %d images", n)
+		}
+		if b.Len() > maxShape {
+			return b.String()[:maxShape] + "..."
+		}
+	}
+	return b.String()
+}

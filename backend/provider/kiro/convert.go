@@ -29,6 +29,7 @@ type options struct {
 // exchange is one call: the body to send, and how to read what comes back.
 type exchange struct {
 	body    []byte
+	shape   string // of the conversation, without a word of it, for the log
 	dropped []canon.Warning
 
 	req      *canon.Request
@@ -79,6 +80,7 @@ func newExchange(req *canon.Request, o options) (*exchange, error) {
 	if err := c.write(); err != nil {
 		return nil, err
 	}
+	x.shape = c.shape()
 	return x, nil
 }
 

@@ -130,6 +130,9 @@ func (u *upstream) ask(ctx context.Context, call transport.Call, r route, req *c
 			return nil
 		}
 	}
+	if refused != nil && refused.Kind == apierror.InvalidRequest {
+		u.env.Log.Warn("Kiro refused the form of a request", "code", refused.Upstream.Code, "way", r.name, "shape", x.shape)
+	}
 	return refused
 }
 
