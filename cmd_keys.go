@@ -17,6 +17,8 @@ func (a *app) keysCommand() *cobra.Command {
 		Short: "The keys that apps use towards Patchbay",
 		Example: "  patchbay keys                        list them\n" +
 			"  patchbay keys add cline              make one and show it, once\n" +
+			"  patchbay keys set cline --per-minute 20 --model 'gpt-*'\n" +
+			"  patchbay keys show cline             what it may do and what it did\n" +
 			"  patchbay keys revoke cline           make it worthless",
 		Args: noArgs,
 		RunE: a.listKeys,
@@ -29,6 +31,18 @@ func (a *app) keysCommand() *cobra.Command {
 			Example: "  patchbay keys revoke cline",
 			RunE:    a.revokeKey,
 		},
+		&cobra.Command{
+			Use: "remove KEY", Short: "Revoke a key and take it out of the list", Args: nArgs(1, 1, "the name or the id of a key"),
+			Long:    "Revokes a key and forgets it: the log can no longer name it, and what it used is counted under its id.",
+			Example: "  patchbay keys remove cline",
+			RunE:    a.removeKey,
+		},
+		&cobra.Command{
+			Use: "show KEY", Short: "Show what a key may do, and what it did", Args: nArgs(1, 1, "the name or the id of a key"),
+			Example: "  patchbay keys show cline",
+			RunE:    a.showKey,
+		},
+		a.keysSetCommand(),
 	)
 	return keys
 }
@@ -39,8 +53,8 @@ func (a *app) listKeys(cmd *cobra.Command, _ []string) error {
 		if err != nil {
 			return err
 		}
-		return printList(a, keys, "ID|NAME|BEGINS WITH|CREATED|STATE", func(k api.KeyView) []string {
-			return []string{k.ID, k.Name, k.Prefix, shown(k.Created), keyState(k)}
+		return printList(a, keys, "ID|NAME|BEGINS WITH|CREATED|STATE|LIMITS|TODAY", func(k api.KeyView) []string {
+			return []string{k.ID, k.Name, k.Prefix, shown(k.Created), keyState(k), limitsShort(k.Limits), useToday(k.Used)}
 		}, "There is no key. Make one: patchbay keys add NAME")
 	})
 }
@@ -59,32 +73,37 @@ func keyState(k api.KeyView) string {
 
 func (a *app) keysAddCommand() *cobra.Command {
 	var stdin bool
-	var lasts time.Duration
+	var f keyFlags
 	cmd := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Make a key for an app, or bring your own",
 		Long:  "Makes a key and shows it once: only its hash is kept. NAME says whose key it is.",
 		Example: "  patchbay keys add cline\n" +
-			"  patchbay keys add visitor --lasts 24h\n" +
+			"  patchbay keys add visitor --lasts 24h --tokens-per-day 200000\n" +
+			"  patchbay keys add bot --model 'gpt-*' --model claude-haiku-4-5 --provider openai --provider anthropic --concurrent 2\n" +
 			"  patchbay keys add server --stdin < key.txt      a key of your own, 16 characters or more",
 		Args: nArgs(1, 1, "a name, for example that of the app"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.addKey(cmd, args[0], stdin, lasts) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.addKey(cmd, args[0], stdin, &f) },
 	}
 	cmd.Flags().BoolVar(&stdin, "stdin", false, "read the key from standard input instead of making one")
-	cmd.Flags().DurationVar(&lasts, "lasts", 0, "how `long` the key is good, for example 24h (default: for ever)")
+	f.define(cmd)
 	return cmd
 }
 
-func (a *app) addKey(cmd *cobra.Command, name string, stdin bool, lasts time.Duration) error {
-	if lasts < 0 {
-		return usagef("--lasts cannot be negative")
+func (a *app) addKey(cmd *cobra.Command, name string, stdin bool, f *keyFlags) error {
+	c, err := f.change(cmd)
+	if err != nil {
+		return err
 	}
 	k := api.NewKey{Name: name}
-	if lasts > 0 {
-		k.Expires = time.Now().Add(lasts)
-	}
+	take(&k.Expires, c.Expires)
+	take(&k.Limits.Models, c.Models)
+	take(&k.Limits.Providers, c.Providers)
+	take(&k.Limits.Protocols, c.Protocols)
+	take(&k.Limits.PerMinute, c.PerMinute)
+	take(&k.Limits.TokensPerDay, c.TokensPerDay)
+	take(&k.Limits.Concurrent, c.Concurrent)
 	if stdin {
-		var err error
 		if k.Key, err = readKey(a.in, 1024, false); err != nil {
 			return err
 		}
@@ -120,16 +139,32 @@ func (a *app) printKey(k api.CreatedKey, base string) error {
 	return err
 }
 
-func (a *app) revokeKey(cmd *cobra.Command, args []string) error {
+// withKey does something with the key that is called ref.
+func (a *app) withKey(cmd *cobra.Command, ref string, do func(svc api.Service, k api.KeyView) error) error {
 	return a.with(cmd.Context(), func(svc api.Service) error {
 		keys, err := svc.Keys(cmd.Context())
 		if err != nil {
 			return err
 		}
-		k, err := findKey(keys, args[0])
+		k, err := findKey(keys, ref)
 		if err != nil {
 			return err
 		}
+		return do(svc, k)
+	})
+}
+
+func (a *app) removeKey(cmd *cobra.Command, args []string) error {
+	return a.withKey(cmd, args[0], func(svc api.Service, k api.KeyView) error {
+		if err := svc.RemoveKey(cmd.Context(), k.ID); err != nil {
+			return err
+		}
+		return a.done("Removed the key %q. Apps that use it are refused from now on.", k.Name)
+	})
+}
+
+func (a *app) revokeKey(cmd *cobra.Command, args []string) error {
+	return a.withKey(cmd, args[0], func(svc api.Service, k api.KeyView) error {
 		if err := svc.RevokeKey(cmd.Context(), k.ID); err != nil {
 			return err
 		}

@@ -321,7 +321,7 @@ func (b *Backend) openFront() {
 		Age: time.Duration(cfg.Record.Retention.Days) * 24 * time.Hour, Rows: cfg.Record.Retention.Rows,
 	})
 	b.gateway = gateway.New(gateway.Options{
-		Planner: b.router, Accounts: b.accounts, Log: b.record, Limits: b.limits, Policy: b.policy, Logger: b.log.For("gateway"),
+		Planner: b.router, Accounts: b.accounts, Keys: b.keys, Log: b.record, Limits: b.limits, Policy: b.policy, Logger: b.log.For("gateway"),
 	})
 	b.server = server.New(b.serverOptions())
 }
@@ -416,6 +416,7 @@ func (b *Backend) Run(ctx context.Context) error {
 	defer stopLate()
 	var writers errgroup.Group
 	writers.Go(func() error { return b.record.Run(late) })
+	writers.Go(func() error { return b.keys.Run(late) })
 	writers.Go(func() error { return b.accounts.Run(late) })
 
 	jobs, jctx := errgroup.WithContext(ctx)

@@ -8,7 +8,6 @@ import (
 	"patchbay/backend/account"
 	"patchbay/backend/api"
 	"patchbay/backend/apierror"
-	"patchbay/backend/clientkey"
 	"patchbay/backend/provider"
 	"patchbay/backend/record"
 )
@@ -125,34 +124,6 @@ func (b *Backend) ClearAccount(_ context.Context, id string) (api.AccountView, e
 func (b *Backend) RemoveAccount(ctx context.Context, id string) error {
 	defer b.files.Refresh() // it may have followed a file
 	return explain(b.accounts.Remove(ctx, id))
-}
-
-// Keys implements api.Service.
-func (b *Backend) Keys(context.Context) ([]api.KeyView, error) {
-	list := b.keys.List()
-	out := make([]api.KeyView, len(list))
-	for i, k := range list {
-		out[i] = keyView(k)
-	}
-	return out, nil
-}
-
-func keyView(k clientkey.Key) api.KeyView {
-	return api.KeyView{ID: k.ID, Name: k.Name, Prefix: k.Shown, Created: k.Created, Expires: k.Limits.Expires, Revoked: k.Revoked}
-}
-
-// AddKey implements api.Service.
-func (b *Backend) AddKey(ctx context.Context, n api.NewKey) (api.CreatedKey, error) {
-	k, text, err := b.keys.Add(ctx, n.Name, n.Key, clientkey.Limits{Expires: n.Expires})
-	if err != nil {
-		return api.CreatedKey{}, explain(err)
-	}
-	return api.CreatedKey{KeyView: keyView(k), Key: text}, nil
-}
-
-// RevokeKey implements api.Service.
-func (b *Backend) RevokeKey(ctx context.Context, id string) error {
-	return explain(b.keys.Revoke(ctx, id))
 }
 
 // Requests implements api.Service.

@@ -47,7 +47,12 @@ type Service interface {
 	Keys(ctx context.Context) ([]KeyView, error)
 	// AddKey makes a key, or takes the one that is given. The answer is the only place where a made key can be seen.
 	AddKey(ctx context.Context, k NewKey) (CreatedKey, error)
+	// ChangeKey changes what c names; limits hold from the next request on.
+	ChangeKey(ctx context.Context, id string, c KeyChange) (KeyView, error)
+	// RevokeKey ends a key and what runs for it; it stays in the list.
 	RevokeKey(ctx context.Context, id string) error
+	// RemoveKey does the same and takes it out of the list.
+	RemoveKey(ctx context.Context, id string) error
 
 	Providers(ctx context.Context) ([]ProviderView, error)
 	// Presets lists the services that may be added by name.
@@ -214,6 +219,38 @@ type KeyView struct {
 	Created time.Time `json:"created,omitzero"`
 	Expires time.Time `json:"expires,omitzero"`
 	Revoked time.Time `json:"revoked,omitzero"`
+	Limits  KeyLimits `json:"limits,omitzero"`
+	Used    KeyUse    `json:"used,omitzero"`
+}
+
+// KeyLimits are what a key may do. Empty lists and zeros limit nothing; in a pattern, * stands for any text.
+type KeyLimits struct {
+	Models       []string `json:"models,omitempty"`    // patterns of models, or of provider/model
+	Providers    []string `json:"providers,omitempty"` // ids, or patterns of ids
+	Protocols    []string `json:"protocols,omitempty"` // openai, responses, anthropic, gemini, ollama, forward
+	PerMinute    int      `json:"per_minute,omitempty"`
+	TokensPerDay int64    `json:"tokens_per_day,omitempty"` // input and output; the day is that of the machine's time zone
+	Concurrent   int      `json:"concurrent,omitempty"`     // requests at a time
+}
+
+// KeyUse is what a key has been used for.
+type KeyUse struct {
+	InFlight      int   `json:"in_flight,omitempty"`      // requests now
+	Minute        int   `json:"minute,omitempty"`         // requests in the last minute
+	RequestsToday int64 `json:"requests_today,omitempty"` // since midnight on this machine
+	TokensToday   int64 `json:"tokens_today,omitempty"`
+}
+
+// KeyChange names what is to change of a key; nil leaves it alone.
+type KeyChange struct {
+	Name         *string    `json:"name,omitzero"`
+	Expires      *time.Time `json:"expires,omitempty"` // the zero time means never, so omitzero would leave it out
+	Models       *[]string  `json:"models,omitzero"`   // an empty list limits nothing
+	Providers    *[]string  `json:"providers,omitzero"`
+	Protocols    *[]string  `json:"protocols,omitzero"`
+	PerMinute    *int       `json:"per_minute,omitzero"` // 0 limits nothing
+	TokensPerDay *int64     `json:"tokens_per_day,omitzero"`
+	Concurrent   *int       `json:"concurrent,omitzero"`
 }
 
 // NewKey is a client key to be made, or one that the person brings.
@@ -221,6 +258,7 @@ type NewKey struct {
 	Name    string       `json:"name"`
 	Key     secret.Value `json:"key,omitzero"` // empty: one is made
 	Expires time.Time    `json:"expires,omitzero"`
+	Limits  KeyLimits    `json:"limits,omitzero"`
 }
 
 // CreatedKey is a new client key with its text.

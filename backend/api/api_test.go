@@ -274,6 +274,32 @@ func TestKeyIsShownOnce(t *testing.T) {
 	}
 }
 
+func TestKeyIsLimitedAndRemoved(t *testing.T) {
+	f := apitest.New()
+	s, c := serve(t, f)
+	ctx := t.Context()
+	limits := api.KeyLimits{Models: []string{"gpt-*"}, Providers: []string{"openai"}, Protocols: []string{"anthropic"}, PerMinute: 3, TokensPerDay: 4, Concurrent: 5}
+	made, err := c.AddKey(ctx, api.NewKey{Name: "app", Expires: apitest.Moment, Limits: limits})
+	if err != nil || !cmp.Equal(made.Limits, limits) {
+		t.Fatal(made, err)
+	}
+	name, none, zero, never := "other", []string{}, 0, time.Time{}
+	got, err := c.ChangeKey(ctx, made.ID, api.KeyChange{Name: &name, Models: &none, PerMinute: &zero, Expires: &never})
+	limits.Models, limits.PerMinute = nil, 0
+	if err != nil || got.Name != "other" || !got.Expires.IsZero() || !cmp.Equal(got.Limits, limits) {
+		t.Error(got, err)
+	}
+	if resp, body := call(t, s, "PATCH", "/api/keys/"+made.ID, `{"per_minut":1}`, nil); resp.StatusCode != 400 || !strings.Contains(body, "per_minut") {
+		t.Error(resp.Status, body)
+	}
+	if resp, body := call(t, s, "DELETE", "/api/keys/"+made.ID+"?remove=perhaps", "", nil); resp.StatusCode != 400 || !strings.Contains(body, "remove") {
+		t.Error(resp.Status, body)
+	}
+	if err := c.RemoveKey(ctx, made.ID); err != nil || len(f.KeyList) != 0 {
+		t.Error(err, f.KeyList)
+	}
+}
+
 // call makes a request with the token and returns status and body.
 func call(t *testing.T, s *httptest.Server, method, path, body string, change func(*http.Request)) (*http.Response, string) {
 	t.Helper()
@@ -452,6 +478,7 @@ func TestEveryCallReportsFailure(t *testing.T) {
 		"watch": second(c.Login(ctx, "x", 0)), "cancel": c.CancelLogin(ctx, "x"), "renew login": second(c.RenewAccount(ctx, "x")), "status": second(c.Status(ctx)), "accounts": second(c.Accounts(ctx)), "add": second(c.AddAccount(ctx, api.NewAccount{Provider: "x"})),
 		"change": second(c.ChangeAccount(ctx, "x", api.AccountChange{})), "clear": second(c.ClearAccount(ctx, "x")), "remove": c.RemoveAccount(ctx, "x"),
 		"keys": second(c.Keys(ctx)), "add key": second(c.AddKey(ctx, api.NewKey{Name: "x"})), "revoke": c.RevokeKey(ctx, "x"),
+		"change key": second(c.ChangeKey(ctx, "x", api.KeyChange{})), "remove key": c.RemoveKey(ctx, "x"),
 		"providers": second(c.Providers(ctx)), "add provider": second(c.AddProvider(ctx, api.NewProvider{ID: "x", Kind: "x", BaseURL: "x"})),
 		"default": second(c.DefaultProvider(ctx)), "set default": c.SetDefaultProvider(ctx, "x"), "models": second(c.Models(ctx, "")),
 		"requests": second(c.Requests(ctx, api.RequestQuery{})), "usage": second(c.Usage(ctx, api.UsageQuery{})), "doctor": second(c.Doctor(ctx)),

@@ -205,6 +205,17 @@ func (c *Client) AddKey(ctx context.Context, k NewKey) (out CreatedKey, err erro
 	return out, err
 }
 
+// ChangeKey implements Service.
+func (c *Client) ChangeKey(ctx context.Context, id string, ch KeyChange) (out KeyView, err error) {
+	err = c.do(ctx, http.MethodPatch, "/api/keys/"+url.PathEscape(id), ch, &out)
+	return out, err
+}
+
+// RemoveKey implements Service.
+func (c *Client) RemoveKey(ctx context.Context, id string) error {
+	return c.do(ctx, http.MethodDelete, "/api/keys/"+url.PathEscape(id)+"?remove=true", nil, nil)
+}
+
 // RevokeKey implements Service.
 func (c *Client) RevokeKey(ctx context.Context, id string) error {
 	return c.do(ctx, http.MethodDelete, "/api/keys/"+url.PathEscape(id), nil, nil)

@@ -55,9 +55,11 @@ var endpoints = []endpoint{
 	{pattern: "POST /api/credential-files/{id}/release", call: releaseFile},
 
 	{pattern: "GET /api/keys", call: listKeys},
-	// name, key (16 characters or more; without it one is made), expires
+	// name, key (16 characters or more; without it one is made), expires, limits
 	{pattern: "POST /api/keys", call: addKey, status: http.StatusCreated, reveals: true},
-	// id
+	// id; name, expires, models, providers, protocols, per_minute, tokens_per_day, concurrent: only what is there changes
+	{pattern: "PATCH /api/keys/{id}", call: changeKey},
+	// id ?remove=true: revokes it, and takes it out of the list if asked to
 	{pattern: "DELETE /api/keys/{id}", call: revokeKey, status: http.StatusNoContent},
 
 	{pattern: "GET /api/providers", call: listProviders},
@@ -188,7 +190,24 @@ func addKey(svc Service, r *http.Request) (any, error) {
 	return svc.AddKey(r.Context(), k)
 }
 
+func changeKey(svc Service, r *http.Request) (any, error) {
+	var c KeyChange
+	if err := decode(r.Body, &c); err != nil {
+		return nil, err
+	}
+	return svc.ChangeKey(r.Context(), r.PathValue("id"), c)
+}
+
 func revokeKey(svc Service, r *http.Request) (any, error) {
+	if v := r.FormValue("remove"); v != "" {
+		remove, err := strconv.ParseBool(v)
+		if err != nil {
+			return nil, apierror.Invalid("remove", "remove is true or false")
+		}
+		if remove {
+			return nil, svc.RemoveKey(r.Context(), r.PathValue("id"))
+		}
+	}
 	return nil, svc.RevokeKey(r.Context(), r.PathValue("id"))
 }
 

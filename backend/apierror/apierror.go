@@ -179,6 +179,9 @@ const QuotaPause = 300 * time.Second
 // Row returns the row of e. An upstream's refusal of a login is never the client's own 401 or 403: it would make
 // clients sign the person out or loop.
 func (e *Error) Row() Row {
+	if e.Kind == ClientLimited && e.RetryAfter > QuotaPause {
+		return RowQuota
+	}
 	if e.Kind == NoAccount {
 		switch {
 		case e.RetryAfter > QuotaPause:

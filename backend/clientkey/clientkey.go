@@ -1,6 +1,6 @@
 // Package clientkey owns the keys that apps use towards Patchbay: making one, showing it once, revoking it, and checking
-// what an app presents. The store keeps a hash and the first characters, never a key. Spending a limit per request (calls
-// per minute, calls at a time) is not done here yet; the limits are kept so that it can be.
+// what an app presents, and counting what is done with it. The store keeps a hash and the first characters, never a key.
+// Counters live in memory and are written behind: no request waits for the database.
 package clientkey
 
 import (
@@ -37,16 +37,6 @@ const (
 	shownOwn   = len(Prefix) + shownChars
 )
 
-// Limits is what a key may do. The zero value limits nothing.
-type Limits struct {
-	Providers  []string  `json:"providers,omitzero"`
-	Models     []string  `json:"models,omitzero"`    // patterns
-	Protocols  []string  `json:"protocols,omitzero"` // client wire formats
-	PerMinute  int       `json:"per_minute,omitzero"`
-	Concurrent int       `json:"concurrent,omitzero"`
-	Expires    time.Time `json:"-"` // zero = never
-}
-
 // Key is a client key without the key itself.
 type Key struct {
 	ID, Name string
@@ -63,17 +53,30 @@ func (k Key) Valid(now time.Time) bool {
 
 // Keys holds all client keys. It is safe for concurrent use.
 type Keys struct {
-	db   *store.DB
-	hot  atomic.Pointer[map[hash]Key] // replaced on change, never changed
-	edit sync.Mutex                   // held over a change and its database write
+	db    *store.DB
+	hot   atomic.Pointer[table] // replaced on change, never changed
+	edit  sync.Mutex            // held over a change and its database write
+	dirty chan struct{}         // a counter of the day has changed
+
+	mu   sync.Mutex // guards uses
+	uses map[string]*use
+}
+
+// table finds a key by what an app presents and by its id.
+type table struct {
+	byHash map[hash]Key
+	byID   map[string]Key
 }
 
 type hash [sha256.Size]byte
 
-// Open reads the keys from the store.
+// Open reads the keys, and what they used today, from the store.
 func Open(ctx context.Context, db *store.DB) (*Keys, error) {
-	k := &Keys{db: db}
-	return k, k.reload(ctx)
+	k := &Keys{db: db, dirty: make(chan struct{}, 1), uses: map[string]*use{}}
+	if err := k.reload(ctx); err != nil {
+		return nil, err
+	}
+	return k, k.readUses(ctx)
 }
 
 func (k *Keys) reload(ctx context.Context) error {
@@ -81,15 +84,15 @@ func (k *Keys) reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the client keys: %w", err)
 	}
-	m := make(map[hash]Key, len(rows))
+	t := table{make(map[hash]Key, len(rows)), make(map[string]Key, len(rows))}
 	for _, row := range rows {
 		h, key, err := fromRow(row)
 		if err != nil {
 			return fmt.Errorf("reading the client key %q: %w", row.Name, err)
 		}
-		m[h] = key
+		t.byHash[h], t.byID[key.ID] = key, key
 	}
-	k.hot.Store(&m)
+	k.hot.Store(&t)
 	return nil
 }
 
@@ -111,7 +114,7 @@ func fromRow(row store.ClientKey) (h hash, k Key, err error) {
 // of a hash is no nearer to a key that has it.
 func (k *Keys) Check(presented string) (Key, bool) {
 	sum := hash(sha256.Sum256([]byte(presented)))
-	key, ok := (*k.hot.Load())[sum]
+	key, ok := k.hot.Load().byHash[sum]
 	if !ok || !key.Valid(time.Now()) {
 		return Key{}, false
 	}
@@ -120,7 +123,7 @@ func (k *Keys) Check(presented string) (Key, bool) {
 
 // List returns all keys, the oldest first, revoked ones too.
 func (k *Keys) List() []Key {
-	m := *k.hot.Load()
+	m := k.hot.Load().byHash
 	out := make([]Key, 0, len(m))
 	for _, key := range m {
 		out = append(out, key)
@@ -148,18 +151,18 @@ func (k *Keys) add(ctx context.Context, name string, given secret.Value, limits 
 	} else if err := checkGiven(text); err != nil {
 		return Key{}, secret.Value{}, err
 	}
-	name = strings.TrimSpace(name)
-	if name == "" || len(name) > 100 {
-		return Key{}, secret.Value{}, apierror.Invalid("name", "give the key a name of at most 100 characters, for example that of the app")
-	}
-	allowed, err := json.Marshal(limits)
+	name, err := checkName(name)
 	if err != nil {
-		return Key{}, secret.Value{}, apierror.Invalid("limits", "the limits hold text that is not UTF-8")
+		return Key{}, secret.Value{}, err
+	}
+	allowed, err := limits.encode()
+	if err != nil {
+		return Key{}, secret.Value{}, err
 	}
 	sum := sha256.Sum256([]byte(text))
 	row := store.ClientKey{
 		ID: rand.Text()[:12], Name: name, Hash: hex.EncodeToString(sum[:]), Prefix: text[:shown],
-		Created: time.Now(), Expires: limits.Expires, Limits: string(allowed),
+		Created: time.Now(), Expires: limits.Expires, Limits: allowed,
 	}
 	if err := k.db.AddClientKey(ctx, row); err != nil {
 		if errors.Is(err, store.ErrExists) {
@@ -170,32 +173,105 @@ func (k *Keys) add(ctx context.Context, name string, given secret.Value, limits 
 	if err := k.reload(ctx); err != nil {
 		return Key{}, secret.Value{}, err
 	}
-	return (*k.hot.Load())[sum], secret.New(text), nil
+	return k.hot.Load().byHash[sum], secret.New(text), nil
 }
 
 // First makes the key of a first run: if there is none at all it makes one and returns it, else ok is false.
 func (k *Keys) First(ctx context.Context, name string) (text secret.Value, ok bool, err error) {
 	k.edit.Lock()
 	defer k.edit.Unlock()
-	if len(*k.hot.Load()) > 0 {
+	if len(k.hot.Load().byHash) > 0 {
 		return secret.Value{}, false, nil
 	}
 	_, text, err = k.add(ctx, name, secret.Value{}, Limits{})
 	return text, err == nil, err
 }
 
-// Revoke ends a key at once. It stays in the list, so that the log can name it.
+// Change is what is to change of a key; nil leaves it alone.
+type Change struct {
+	Name   *string
+	Limits func(*Limits) // changes a copy
+}
+
+// Set changes a key. What it says of limits holds from the next request on.
+func (k *Keys) Set(ctx context.Context, id string, c Change) (Key, error) {
+	k.edit.Lock()
+	defer k.edit.Unlock()
+	key, ok := k.hot.Load().byID[id]
+	if !ok || !key.Revoked.IsZero() {
+		return Key{}, noSuchKey(id)
+	}
+	if c.Name != nil {
+		var err error
+		if key.Name, err = checkName(*c.Name); err != nil {
+			return Key{}, err
+		}
+	}
+	if c.Limits != nil {
+		c.Limits(&key.Limits)
+	}
+	limits, err := key.Limits.encode()
+	if err != nil {
+		return Key{}, err
+	}
+	err = k.db.SetClientKey(ctx, store.ClientKey{ID: id, Name: key.Name, Expires: key.Limits.Expires, Limits: limits})
+	if err != nil {
+		return Key{}, changeError("saving", id, err)
+	}
+	if err := k.reload(ctx); err != nil {
+		return Key{}, err
+	}
+	return k.hot.Load().byID[id], nil
+}
+
+// Revoke ends a key at once, and what is being answered for it. It stays in the list, so that the log can name it.
 func (k *Keys) Revoke(ctx context.Context, id string) error {
 	k.edit.Lock()
 	defer k.edit.Unlock()
-	err := k.db.RevokeClientKey(ctx, id, time.Now())
+	if err := k.db.RevokeClientKey(ctx, id, time.Now()); err != nil {
+		return changeError("revoking", id, err)
+	}
+	return k.ended(ctx, id)
+}
+
+// Remove revokes a key and takes it out of the list: the log can no longer name it.
+func (k *Keys) Remove(ctx context.Context, id string) error {
+	k.edit.Lock()
+	defer k.edit.Unlock()
+	if err := k.db.RemoveClientKey(ctx, id); err != nil {
+		return changeError("removing", id, err)
+	}
+	err := k.ended(ctx, id)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.uses, id)
+	return err
+}
+
+// ended takes note that a key is no longer good, then ends its running requests: the other way round one could slip in.
+func (k *Keys) ended(ctx context.Context, id string) error {
+	err := k.reload(ctx)
+	k.use(id).stop()
+	return err
+}
+
+func changeError(doing, id string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
-		return apierror.Invalid("id", "there is no usable key %q; look at the list of keys", id)
+		return noSuchKey(id)
 	}
-	if err != nil {
-		return fmt.Errorf("revoking the client key: %w", err)
+	return fmt.Errorf("%s the client key: %w", doing, err)
+}
+
+func noSuchKey(id string) error {
+	return apierror.Invalid("id", "there is no usable key %q; look at the list of keys", id)
+}
+
+func checkName(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	if name == "" || len(name) > 100 {
+		return "", apierror.Invalid("name", "give the key a name of at most 100 characters, for example that of the app")
 	}
-	return k.reload(ctx)
+	return name, nil
 }
 
 // generate returns a key of 256 random bits.

@@ -10,6 +10,7 @@ import (
 	"patchbay/backend/account"
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
+	"patchbay/backend/clientkey"
 	"patchbay/backend/provider"
 	"patchbay/backend/record"
 	"patchbay/backend/route"
@@ -25,7 +26,7 @@ type yieldFunc = func(canon.Event, error) bool
 func (c *Call) Stream(ctx context.Context) canon.Stream {
 	return func(yield func(canon.Event, error) bool) {
 		c.end = c.g.record.Begin()
-		err := c.run(ctx, yield)
+		err := c.admitted(ctx, func(ctx context.Context) error { return c.run(ctx, yield) })
 		c.finishRow(ctx, err)
 		if err != nil && !errors.Is(err, errStopped) {
 			yieldError(yield, err)
@@ -44,11 +45,11 @@ var errStopped = errors.New("the reader went away")
 
 // run walks the plan. A nil error means that the answer went out whole.
 func (c *Call) run(ctx context.Context, yield yieldFunc) error {
-	plan, err := c.g.plan.Plan(ctx, c.query())
+	plan, err := c.planned(ctx, c.query())
+	c.steps = plan.Steps
 	if err != nil {
 		return err
 	}
-	c.steps = plan.Steps
 	limits := c.g.limits("")
 	var largest int64 // context of the largest candidate that found the prompt too long
 	tooLong := false
@@ -325,6 +326,8 @@ func limitHit(ctx context.Context, err error, limit timeouts) error {
 		return &apierror.Error{Kind: apierror.Timeout, Msg: "the answer took longer than " + limit.total.String() + " (time limit total)", Err: err}
 	case errors.Is(cause, ErrShutdown):
 		return ErrShutdown
+	case errors.Is(cause, clientkey.ErrRevoked):
+		return clientkey.ErrRevoked
 	case ctx.Err() != nil:
 		return &apierror.Error{Kind: apierror.Canceled, Msg: "the client went away", Err: err}
 	default:
@@ -339,7 +342,7 @@ func (c *Call) explain(ctx context.Context, cand *route.Candidate, lease *accoun
 		e.Provider = cand.Provider
 	}
 	e.AccountID = lease.AccountID()
-	if ctx.Err() != nil && e.Kind != apierror.Shutdown {
+	if ctx.Err() != nil && e.Kind != apierror.Shutdown && e.Kind != apierror.ClientUnauthorized {
 		e.Kind = apierror.Canceled
 	}
 	c.fail(cand, lease, &e)

@@ -18,7 +18,12 @@ import (
 func (g *Gateway) Forward(ctx context.Context, providerID string, r *provider.RawRequest, caller Caller, send func(*provider.RawAnswer, Route) error) error {
 	c := g.Call(&canon.Request{Format: "forward", Op: r.Method, ModelAsked: r.Path}, caller)
 	c.end = g.record.Begin()
-	err := c.forward(ctx, &route.Candidate{Provider: providerID, Wire: "forward"}, r, send)
+	err := c.admitted(ctx, func(ctx context.Context) error {
+		if l := caller.Limits; !l.AllowsProtocol(c.req.Format) || !l.Allows(providerID, "") { // nobody knows which model it is for
+			return l.Refuse(caller.KeyName, "the provider "+providerID)
+		}
+		return c.forward(ctx, &route.Candidate{Provider: providerID, Wire: "forward"}, r, send)
+	})
 	c.finishRow(ctx, err)
 	return err
 }

@@ -13,6 +13,7 @@ import (
 
 	"patchbay/backend/account"
 	"patchbay/backend/canon"
+	"patchbay/backend/clientkey"
 	"patchbay/backend/provider"
 	"patchbay/backend/record"
 	"patchbay/backend/route"
@@ -50,10 +51,17 @@ type Log interface {
 	Begin() (end func(record.Row))
 }
 
+// Keys counts what is done with client keys: Enter lets a request of one in, or says why it must wait. The context it returns
+// ends when the key is revoked; done must be called once.
+type Keys interface {
+	Enter(ctx context.Context, id string) (_ context.Context, done func(tokens int64), err error)
+}
+
 // Gateway answers requests. It is safe for concurrent use.
 type Gateway struct {
 	plan     Planner
 	accounts Accounts
+	keys     Keys
 	record   Log
 	limits   func(providerID string) Limits
 	policy   func(providerID string) provider.Policy
@@ -66,6 +74,7 @@ type Gateway struct {
 type Options struct {
 	Planner  Planner
 	Accounts Accounts
+	Keys     Keys // nil counts nothing
 	Log      Log
 	// Limits and Policy return what holds for a provider now; they may change at run time.
 	Limits func(providerID string) Limits
@@ -75,15 +84,16 @@ type Options struct {
 
 // New returns a Gateway.
 func New(o Options) *Gateway {
-	return &Gateway{plan: o.Planner, accounts: o.Accounts, record: o.Log, limits: o.Limits, policy: o.Policy, log: o.Logger, opaque: newOpaqueStore()}
+	return &Gateway{plan: o.Planner, accounts: o.Accounts, keys: o.Keys, record: o.Log, limits: o.Limits, policy: o.Policy, log: o.Logger, opaque: newOpaqueStore()}
 }
 
 // Caller says who asks and how.
 type Caller struct {
 	RequestID      string
-	KeyID, KeyName string // of the client key
-	PathProvider   string // from the path, "" if it named none
-	HeaderProvider string // from a header
+	KeyID, KeyName string            // of the client key
+	PathProvider   string            // from the path, "" if it named none
+	HeaderProvider string            // from a header
+	Limits         *clientkey.Limits // of the client key; nil = none
 }
 
 // Route tells which way a request takes: what stands in the headers of the answer.

@@ -33,7 +33,7 @@ func (c *ImageCall) Route() Route { return c.call.Route() }
 func (c *ImageCall) Steps(ctx context.Context) iter.Seq2[canon.ImageEvent, error] {
 	return func(yield func(canon.ImageEvent, error) bool) {
 		c.call.end = c.call.g.record.Begin()
-		err := c.run(ctx, yield)
+		err := c.call.admitted(ctx, func(ctx context.Context) error { return c.run(ctx, yield) })
 		c.call.finishRow(ctx, err)
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(canon.ImageEvent{}, err)
@@ -44,11 +44,11 @@ func (c *ImageCall) Steps(ctx context.Context) iter.Seq2[canon.ImageEvent, error
 func (c *ImageCall) run(ctx context.Context, yield func(canon.ImageEvent, error) bool) error {
 	q := c.call.query()
 	q.Pictures = true
-	plan, err := c.call.g.plan.Plan(ctx, q)
+	plan, err := c.call.planned(ctx, q)
+	c.call.steps = plan.Steps
 	if err != nil {
 		return err
 	}
-	c.call.steps = plan.Steps
 	for i := range plan.Candidates {
 		err := c.candidate(ctx, &plan.Candidates[i], yield)
 		if err == nil || errors.Is(err, errStopped) || c.call.committed() {

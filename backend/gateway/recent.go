@@ -56,6 +56,6 @@ func (g *Gateway) Recent(within time.Duration) []Used {
 // Check reports whether a request would lead somewhere, without sending anything: the error is that of its plan.
 func (g *Gateway) Check(ctx context.Context, req *canon.Request, caller Caller) error {
 	c := g.Call(req, caller)
-	_, err := g.plan.Plan(ctx, c.query())
+	_, err := c.planned(ctx, c.query())
 	return err
 }

@@ -18,8 +18,8 @@ import (
 // only if the request itself cannot be read or routed by its own fault.
 func (g *Gateway) CountTokens(ctx context.Context, req *canon.Request, caller Caller) (int64, error) {
 	c := g.Call(req, caller)
-	if n, ok := c.countUpstream(ctx); ok {
-		return n, nil
+	if n, err := c.countUpstream(ctx); n > 0 || err != nil && apierror.KindOf(err) == apierror.ClientForbidden {
+		return n, err
 	}
 	if err := req.Expand(); err != nil {
 		return 0, err
@@ -29,38 +29,39 @@ func (g *Gateway) CountTokens(ctx context.Context, req *canon.Request, caller Ca
 
 const countLimit = 30 * time.Second
 
-func (c *Call) countUpstream(ctx context.Context) (int64, bool) {
-	plan, err := c.g.plan.Plan(ctx, c.query())
+// countUpstream returns 0 where the upstream cannot tell.
+func (c *Call) countUpstream(ctx context.Context) (int64, error) {
+	plan, err := c.planned(ctx, c.query())
 	if err != nil || len(plan.Candidates) == 0 {
-		return 0, false
+		return 0, err
 	}
 	cand := &plan.Candidates[0]
 	if cand.Wire != c.req.Format {
-		return 0, false // another family counts other tokens; an estimate is as good
+		return 0, nil // another family counts other tokens; an estimate is as good
 	}
 	req, err := c.prepare(cand)
 	if err != nil {
-		return 0, false
+		return 0, nil
 	}
 	lease, err := c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Conversation: c.req.Conversation})
 	if err != nil {
-		return 0, false
+		return 0, nil
 	}
 	defer lease.Release(apierror.New(apierror.Canceled, "a count says nothing about health"))
 	counter, ok := lease.Upstream().(provider.TokenCounter)
 	if !ok {
-		return 0, false
+		return 0, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, countLimit)
 	defer cancel()
 	n, err := counter.CountTokens(ctx, req)
 	if err != nil || n <= 0 {
-		return 0, false
+		return 0, nil
 	}
 	c.setRoute(func(r *Route) {
 		r.Provider, r.AccountID, r.Account, r.Model, r.Attempts = cand.Provider, lease.AccountID(), lease.Label(), cand.Model, 1
 	})
-	return n, true
+	return n, nil
 }
 
 // Embed makes embeddings.
@@ -68,7 +69,7 @@ func (g *Gateway) Embed(ctx context.Context, req *canon.Embed, caller Caller) (*
 	c := g.Call(&canon.Request{Format: req.Format, Op: "embeddings", ModelAsked: req.ModelAsked}, caller)
 	c.end = g.record.Begin()
 	var out *canon.Embeddings
-	err := c.side(ctx, func(ctx context.Context, cand *route.Candidate, up provider.Upstream) error {
+	err := c.admittedSide(ctx, func(ctx context.Context, cand *route.Candidate, up provider.Upstream) error {
 		embedder, ok := up.(provider.Embedder)
 		if !ok {
 			return &apierror.Error{Kind: apierror.ModelNotFound, Msg: cand.Provider + " has no embeddings; ask for a model of a provider that has", Provider: cand.Provider}
@@ -90,7 +91,7 @@ func (g *Gateway) Compact(ctx context.Context, req *canon.Request, caller Caller
 	c := g.Call(req, caller)
 	c.end = g.record.Begin()
 	var out jsontext.Value
-	err := c.side(ctx, func(ctx context.Context, cand *route.Candidate, up provider.Upstream) error {
+	err := c.admittedSide(ctx, func(ctx context.Context, cand *route.Candidate, up provider.Upstream) error {
 		compactor, ok := up.(provider.Compactor)
 		if !ok || cand.Wire != req.Format {
 			e := apierror.New(apierror.RouteNotFound, "%s cannot shorten a conversation; let the client do it", cand.Provider)
@@ -108,13 +109,17 @@ func (g *Gateway) Compact(ctx context.Context, req *canon.Request, caller Caller
 	return out, c.Route(), err
 }
 
+func (c *Call) admittedSide(ctx context.Context, do func(context.Context, *route.Candidate, provider.Upstream) error) error {
+	return c.admitted(ctx, func(ctx context.Context) error { return c.side(ctx, do) })
+}
+
 // side does something that is no answer, by the same loop as answers: account after account, candidate after candidate.
 func (c *Call) side(ctx context.Context, do func(context.Context, *route.Candidate, provider.Upstream) error) error {
-	plan, err := c.g.plan.Plan(ctx, c.query())
+	plan, err := c.planned(ctx, c.query())
+	c.steps = plan.Steps
 	if err != nil {
 		return err
 	}
-	c.steps = plan.Steps
 	for i := range plan.Candidates {
 		err := c.sideCandidate(ctx, &plan.Candidates[i], do)
 		if err == nil {

@@ -45,6 +45,28 @@ func (r *Router) Labelled(ctx context.Context, provider string) ([]canon.Model, 
 	return out, nil
 }
 
+// Permitted leaves of a list what a request by each of its names would be allowed to use. q is such a request without the
+// model. An entry that stands for several providers becomes that of the one that would serve.
+func (r *Router) Permitted(list []canon.Model, q Query) []canon.Model {
+	x := r.index.Load()
+	out := make([]canon.Model, 0, len(list))
+	for _, m := range list {
+		q.Model = m.ID
+		c, _, err := r.choose(x, q)
+		if err != nil || !q.allows(c.Provider, c.Model, c.Named) {
+			continue
+		}
+		if m.Provider != "" && m.Provider != c.Provider {
+			id := m.ID
+			m = c.Facts
+			m.ID, m.Provider = id, c.Provider
+			r.assume(&m)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
 // Label describes a model of a provider under the name that Labelled has for it.
 func (r *Router) Label(provider, model string) canon.Model {
 	x := r.index.Load()
@@ -72,6 +94,9 @@ func (r *Router) Find(ctx context.Context, q Query) (canon.Model, bool) {
 		return canon.Model{}, false
 	}
 	c := plan.Candidates[0]
+	if !q.allows(c.Provider, c.Model, c.Named) {
+		return canon.Model{}, false
+	}
 	x := r.index.Load()
 	m, listed := x.listed[c.Provider][c.Model]
 	m.ID, m.Provider = c.Model, c.Provider

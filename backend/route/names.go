@@ -175,14 +175,18 @@ func (x *index) defaultModel(p *Provider, small bool) string {
 }
 
 // near returns up to three listed models whose names look like model's.
-func (x *index) near(model string) []string {
+func (x *index) near(model string, may func(*canon.Model) bool) []string {
 	want := strings.ToLower(model)
 	type scored struct {
 		id string
 		n  int
 	}
 	var best []scored
-	for _, m := range x.all {
+	for i := range x.all {
+		m := &x.all[i]
+		if !may(m) {
+			continue
+		}
 		have := strings.ToLower(m.ID)
 		n := commonPrefix(want, have)
 		if strings.Contains(have, want) || strings.Contains(want, have) {

@@ -18,6 +18,13 @@ type Query struct {
 	Needs          Needs
 	PromptTokens   int64 // an estimate, 0 = unknown
 	Pictures       bool  // images are to be made: without a model the first one that makes some will do
+	// Allowed says whether the client may use a provider, for a model by any of its names; without names, whether it may at
+	// all. It guides the choice among several that could serve; nil allows everything. Who plans checks the candidates.
+	Allowed func(provider string, names ...string) bool
+}
+
+func (q *Query) allows(provider string, names ...string) bool {
+	return q.Allowed == nil || q.Allowed(provider, names...)
 }
 
 // Needs are abilities that a fallback must have.
@@ -33,6 +40,7 @@ type Plan struct {
 // Candidate is one provider and model to try.
 type Candidate struct {
 	Provider, Model string
+	Named           string           // the model as the client named it, without prefix and suffix; "" for a fallback
 	Wire            string           // wire format of the upstream
 	Facts           canon.Model      // what is known of the model
 	Reasoning       *canon.Reasoning // wins over what the request says, if set
@@ -130,7 +138,7 @@ func (r *Router) pictures(x *index, q Query) (Candidate, string, error) {
 		if !r.usable(x, p.ID) || only != "" && p.ID != only {
 			continue
 		}
-		i := slices.IndexFunc(x.lists[p.ID], func(m canon.Model) bool { return m.Pictures == canon.Yes })
+		i := slices.IndexFunc(x.lists[p.ID], func(m canon.Model) bool { return m.Pictures == canon.Yes && q.allows(p.ID, m.ID) })
 		if i >= 0 && (best == nil || p.ID == r.Default()) {
 			best, model = p, x.lists[p.ID][i].ID
 		}
@@ -158,32 +166,45 @@ func (x *index) declinedPrefix(model string) (string, bool) {
 // below makes the candidate of a provider that the path or a header names. A prefix that names the same provider only
 // repeats it, any other one is part of the name; an alias that leads to this provider counts.
 func (x *index) below(provider, model, format string) (Candidate, error) {
+	named := ""
 	if p, rest := x.splitPrefix(model); p != nil && p.ID == provider {
 		model = rest
 	} else if target, ok := x.alias(model); ok {
 		if p, rest := x.splitPrefix(target); p != nil && p.ID == provider {
-			model = rest
+			named, model = model, rest
 		} else if p == nil {
-			model = target
+			named, model = model, target
 		}
 	}
-	return x.fixed(provider, model, format)
+	c, err := x.fixed(provider, model, format)
+	if named != "" {
+		c.Named = named
+	}
+	return c, err
 }
 
 func (r *Router) aliased(x *index, alias, target string, q Query) (Candidate, string, error) {
 	if p, rest := x.splitPrefix(target); p != nil {
 		c, err := x.fixed(p.ID, rest, q.Format)
+		c.Named = alias
 		return c, "the alias " + alias + " stands for " + target, err
 	}
 	c, reason, err := r.byLists(x, target, q)
+	c.Named = alias
 	return c, "the alias " + alias + " stands for " + target + "; " + reason, err
 }
 
 func (r *Router) byLists(x *index, model string, q Query) (Candidate, string, error) {
-	def := r.Default()
+	def := r.defaultFor(x, &q)
 	s := parseSuffix(model, q.Format, func(name string) bool { return len(x.byModel[name]) > 0 })
 	owners := x.byModel[s.model]
 	usable := slices.DeleteFunc(slices.Clone(owners), func(p *Provider) bool { return !r.o.HasAccounts(p.ID) })
+	if q.Allowed != nil { // if none is, the first one is named, so that the refusal says what was asked for
+		may := slices.DeleteFunc(slices.Clone(usable), func(p *Provider) bool { return !q.Allowed(p.ID, x.candidate(p, s).Model, s.model) })
+		if len(may) > 0 {
+			usable = may
+		}
+	}
 	for _, p := range usable {
 		if p.ID == def {
 			return x.candidate(p, s), def + " is the default provider and lists the model", nil
@@ -193,7 +214,7 @@ func (r *Router) byLists(x *index, model string, q Query) (Candidate, string, er
 		return x.candidate(usable[0], s), usable[0].ID + " lists the model", nil
 	}
 	if def == "" {
-		return Candidate{}, "", r.unknown(x, model, q.Format)
+		return Candidate{}, "", r.unknown(x, model, q)
 	}
 	p := x.provider(def)
 	if p == nil {
@@ -206,14 +227,28 @@ func (r *Router) byLists(x *index, model string, q Query) (Candidate, string, er
 	if !x.known[def] || sameFamily(p.Wire, q.Format) {
 		return x.candidate(p, s), def + " is the default provider", nil
 	}
-	return Candidate{}, "", r.unknown(x, model, q.Format)
+	return Candidate{}, "", r.unknown(x, model, q)
 }
 
-// unknown names models whose names are close.
-func (r *Router) unknown(x *index, model, format string) error {
+// defaultFor is the default provider, or the first one that the client may use where it may not use that.
+func (r *Router) defaultFor(x *index, q *Query) string {
+	def := r.Default()
+	if q.allows(def) {
+		return def
+	}
+	for _, p := range x.providers {
+		if !p.Raw && r.usable(x, p.ID) && q.allows(p.ID) {
+			return p.ID
+		}
+	}
+	return def
+}
+
+// unknown names models whose names are close, of those that the client may use.
+func (r *Router) unknown(x *index, model string, q Query) error {
 	e := apierror.New(apierror.ModelNotFound, "the model %q is not known", model)
 	e.Param = "model"
-	if near := x.near(model); len(near) > 0 {
+	if near := x.near(model, func(m *canon.Model) bool { return q.allows(m.Provider, m.ID) }); len(near) > 0 {
 		e.Msg += "; did you mean " + strings.Join(near, ", ") + "?"
 	} else if len(x.all) > 0 {
 		e.Msg += "; GET /v1/models lists those that are"
@@ -258,7 +293,7 @@ func (x *index) candidate(p *Provider, s suffixed) Candidate {
 	model, _ := x.resolve(p, s.model)
 	facts := x.listed[p.ID][model]
 	facts.ID = model
-	return Candidate{Provider: p.ID, Model: model, Wire: p.Wire, Facts: facts, Reasoning: s.reasoning}
+	return Candidate{Provider: p.ID, Model: model, Named: s.model, Wire: p.Wire, Facts: facts, Reasoning: s.reasoning}
 }
 
 // splitPrefix takes a provider off a model's name: "id/model", "id:model" or "[Label] model". The whole name wins where
@@ -331,6 +366,7 @@ func (r *Router) fallback(x *index, target string, first Candidate, q Query) (Ca
 		}
 	}
 	c := x.candidate(p, suffixed{model: model, reasoning: first.Reasoning})
+	c.Named = ""
 	return c, lacks(c.Facts, q)
 }
 

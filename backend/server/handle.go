@@ -12,6 +12,7 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/gateway"
+	"patchbay/backend/route"
 	"patchbay/backend/wire"
 )
 
@@ -225,12 +226,22 @@ func (s *Server) models(w http.ResponseWriter, r *http.Request, c wire.Codec, la
 		s.fail(w, r, c, err)
 		return
 	}
+	models = s.permitted(r, c, models)
 	body, err := c.AppendModels(nil, r, models)
 	if err != nil {
 		s.fail(w, r, c, err)
 		return
 	}
 	writeJSON(w, http.StatusOK, body)
+}
+
+// permitted leaves of a list what the client key may use.
+func (s *Server) permitted(r *http.Request, c wire.Codec, models []canon.Model) []canon.Model {
+	caller := callerOf(r)
+	if !caller.Limits.Narrow() {
+		return models
+	}
+	return s.o.Models.Permitted(models, route.Query{PathProvider: caller.PathProvider, Format: c.Name(), Allowed: caller.Limits.Allows})
 }
 
 func (s *Server) model(w http.ResponseWriter, r *http.Request, c wire.Codec) {
@@ -240,7 +251,7 @@ func (s *Server) model(w http.ResponseWriter, r *http.Request, c wire.Codec) {
 		return
 	}
 	id := r.PathValue("id")
-	for _, m := range list {
+	for _, m := range s.permitted(r, c, list) {
 		if m.ID == id {
 			body, err := c.AppendModel(nil, r, m)
 			if err != nil {

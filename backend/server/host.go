@@ -49,6 +49,9 @@ func (s *Server) lookup(w http.ResponseWriter, r *http.Request, c wire.Codec, op
 	caller := callerOf(r)
 	var found *canon.Model
 	q := route.Query{PathProvider: caller.PathProvider, HeaderProvider: caller.HeaderProvider, Model: name, Format: c.Name()}
+	if caller.Limits.Narrow() {
+		q.Allowed = caller.Limits.Allows
+	}
 	if m, ok := s.o.Models.Find(r.Context(), q); ok {
 		found = &m
 	}
@@ -63,9 +66,10 @@ const inUse = 5 * time.Minute
 // running lists the models that were used a short while ago.
 func (s *Server) running(w http.ResponseWriter, r *http.Request, c wire.Codec) {
 	var list []wire.Running
-	only := callerOf(r).PathProvider
+	caller := callerOf(r)
+	only := caller.PathProvider
 	for _, u := range s.o.Gateway.Recent(inUse) {
-		if only == "" || u.Provider == only {
+		if (only == "" || u.Provider == only) && caller.Limits.Allows(u.Provider, u.Model) {
 			list = append(list, wire.Running{Model: s.o.Models.Label(u.Provider, u.Model), Until: u.At.Add(inUse)})
 		}
 	}

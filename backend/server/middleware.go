@@ -145,6 +145,10 @@ func (s *Server) admitted(r *http.Request, pattern string, caller *gateway.Calle
 	key, ok := s.o.Keys.Check(presentedKey(r))
 	if ok {
 		caller.KeyID, caller.KeyName = key.ID, key.Name
+		if key.Limits.Narrow() {
+			limits := key.Limits // key itself stays off the heap where nothing is ruled out
+			caller.Limits = &limits
+		}
 		return true
 	}
 	switch {

@@ -34,6 +34,8 @@ type Catalogue interface {
 	Models(ctx context.Context, provider string) ([]canon.Model, error)
 	// Labelled lists the same with the names that carry their provider's label.
 	Labelled(ctx context.Context, provider string) ([]canon.Model, error)
+	// Permitted leaves of a list what a request like q would be allowed to use.
+	Permitted(list []canon.Model, q route.Query) []canon.Model
 	// Label describes one model of a provider under such a name.
 	Label(provider, model string) canon.Model
 	// Find tells which listed model a name means.

@@ -117,6 +117,13 @@ ALTER TABLE accounts ADD COLUMN link TEXT NOT NULL DEFAULT '';
 ALTER TABLE accounts ADD COLUMN renews BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE accounts ADD COLUMN issued_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE accounts ADD COLUMN expires_at BIGINT NOT NULL DEFAULT 0;
+`, `
+CREATE TABLE client_key_use (
+  client_key TEXT PRIMARY KEY REFERENCES client_keys(id) ON DELETE CASCADE,
+  day BIGINT NOT NULL,
+  requests BIGINT NOT NULL,
+  tokens BIGINT NOT NULL
+);
 `}
 
 // migrate brings the schema up to date. A database that is up to date costs one query.

@@ -268,7 +268,7 @@ func (s *Service) AddKey(_ context.Context, k api.NewKey) (api.CreatedKey, error
 	if s.Err != nil {
 		return api.CreatedKey{}, s.Err
 	}
-	v := api.KeyView{ID: s.next("k"), Name: k.Name, Prefix: "pb-made", Created: Moment, Expires: k.Expires}
+	v := api.KeyView{ID: s.next("k"), Name: k.Name, Prefix: "pb-made", Created: Moment, Expires: k.Expires, Limits: k.Limits}
 	if k.Key.Empty() {
 		k.Key = secret.New("pb-made-by-the-fake-" + v.ID)
 	} else {
@@ -277,6 +277,47 @@ func (s *Service) AddKey(_ context.Context, k api.NewKey) (api.CreatedKey, error
 	s.KeyList = append(s.KeyList, v)
 	s.KeyTexts[v.ID] = k.Key
 	return api.CreatedKey{KeyView: v, Key: k.Key}, nil
+}
+
+// ChangeKey implements api.Service.
+func (s *Service) ChangeKey(_ context.Context, id string, c api.KeyChange) (api.KeyView, error) {
+	defer s.lock()()
+	if s.Err != nil {
+		return api.KeyView{}, s.Err
+	}
+	i := slices.IndexFunc(s.KeyList, func(k api.KeyView) bool { return k.ID == id })
+	if i < 0 {
+		return api.KeyView{}, apierror.New(apierror.RouteNotFound, "there is no key %s", id)
+	}
+	k := &s.KeyList[i]
+	put(&k.Name, c.Name)
+	put(&k.Expires, c.Expires)
+	put(&k.Limits.Models, c.Models)
+	put(&k.Limits.Providers, c.Providers)
+	put(&k.Limits.Protocols, c.Protocols)
+	put(&k.Limits.PerMinute, c.PerMinute)
+	put(&k.Limits.TokensPerDay, c.TokensPerDay)
+	put(&k.Limits.Concurrent, c.Concurrent)
+	return *k, nil
+}
+
+func put[T any](dst, src *T) {
+	if src != nil {
+		*dst = *src
+	}
+}
+
+// RemoveKey implements api.Service.
+func (s *Service) RemoveKey(_ context.Context, id string) error {
+	defer s.lock()()
+	if s.Err != nil {
+		return s.Err
+	}
+	n := len(s.KeyList)
+	if s.KeyList = slices.DeleteFunc(s.KeyList, func(k api.KeyView) bool { return k.ID == id }); len(s.KeyList) == n {
+		return apierror.New(apierror.RouteNotFound, "there is no key %s", id)
+	}
+	return nil
 }
 
 // RevokeKey implements api.Service.

@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+
+	"patchbay/backend/clientkey"
+	"patchbay/backend/route"
+)
+
+// What a client key may do is enforced here and nowhere else: admitted counts a call in and out, planned leaves of a plan
+// what the key may use.
+
+// admitted does the work of a call, counted for its client key. If the key is revoked meanwhile, that is what the client is
+// told.
+func (c *Call) admitted(ctx context.Context, work func(ctx context.Context) error) error {
+	if c.g.keys == nil || c.caller.KeyID == "" {
+		return work(ctx)
+	}
+	ctx, done, err := c.g.keys.Enter(ctx, c.caller.KeyID)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		t := c.tokens()
+		done(max(t.Input, 0) + max(t.Output, 0))
+	}()
+	if err = work(ctx); err != nil && !errors.Is(err, errStopped) && revoked(ctx) {
+		return clientkey.ErrRevoked
+	}
+	return err
+}
+
+func revoked(ctx context.Context) bool { return errors.Is(context.Cause(ctx), clientkey.ErrRevoked) }
+
+// planned plans a call with what its client key may use.
+func (c *Call) planned(ctx context.Context, q route.Query) (route.Plan, error) {
+	l := c.caller.Limits
+	if !l.Narrow() {
+		return c.g.plan.Plan(ctx, q)
+	}
+	if !l.AllowsProtocol(c.req.Format) {
+		return route.Plan{}, l.Refuse(c.caller.KeyName, "the protocol "+c.req.Format)
+	}
+	q.Allowed = l.Allows
+	plan, err := c.g.plan.Plan(ctx, q)
+	if err != nil {
+		return plan, err
+	}
+	kept := make([]route.Candidate, 0, len(plan.Candidates))
+	for _, cand := range plan.Candidates {
+		if l.Allows(cand.Provider, cand.Model, cand.Named) {
+			kept = append(kept, cand)
+			continue
+		}
+		plan.Steps = append(plan.Steps, cand.Provider+"/"+cand.Model+": skipped, the client key may not use it")
+	}
+	if len(kept) == 0 && len(plan.Candidates) > 0 {
+		first := &plan.Candidates[0]
+		return plan, l.Refuse(c.caller.KeyName, "the model "+first.Model+" of "+first.Provider)
+	}
+	plan.Candidates = kept
+	return plan, nil
+}
