@@ -60,13 +60,13 @@ func (b *Backend) ChangeKey(ctx context.Context, id string, c api.KeyChange) (ap
 		c.Providers = &providers
 	}
 	k, err := b.keys.Set(ctx, id, clientkey.Change{Name: c.Name, Limits: func(l *clientkey.Limits) {
-		put(&l.Models, c.Models)
-		put(&l.Providers, c.Providers)
-		put(&l.Protocols, c.Protocols)
-		put(&l.PerMinute, c.PerMinute)
-		put(&l.TokensPerDay, c.TokensPerDay)
-		put(&l.Concurrent, c.Concurrent)
-		put(&l.Expires, c.Expires)
+		assign(&l.Models, c.Models)
+		assign(&l.Providers, c.Providers)
+		assign(&l.Protocols, c.Protocols)
+		assign(&l.PerMinute, c.PerMinute)
+		assign(&l.TokensPerDay, c.TokensPerDay)
+		assign(&l.Concurrent, c.Concurrent)
+		assign(&l.Expires, c.Expires)
 	}})
 	if err != nil {
 		return api.KeyView{}, explain(err)
@@ -74,7 +74,7 @@ func (b *Backend) ChangeKey(ctx context.Context, id string, c api.KeyChange) (ap
 	return b.keyView(k), nil
 }
 
-func put[T any](dst, src *T) {
+func assign[T any](dst, src *T) {
 	if src != nil {
 		*dst = *src
 	}
