@@ -74,6 +74,9 @@ func read(ctx context.Context, r provider.FileReader, p place) reading {
 		out.found, out.err = empty, provider.ErrNoLogin
 	default:
 		out.found = holds
+		if c.Access.Empty() { // nothing to send before it is renewed
+			out.login.Expiry = time.Unix(1, 0)
+		}
 	}
 	return out
 }

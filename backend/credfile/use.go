@@ -86,6 +86,9 @@ func (f *Files) Borrow(ctx context.Context, id string, u Use) (account.Status, e
 		}
 		return account.Status{}, apierror.Invalid("id", "the account %s follows this file and waits for its own login to come back: release it first", h.account.Name)
 	}
+	if c.Access.Empty() && !h.offer.Info.Policy.RefreshBorrowed {
+		return account.Status{}, apierror.Invalid("id", "the file holds no token that can be lent now: use %s once, or adopt the login", cmp.Or(h.program, "its program"))
+	}
 	own, there := f.sameperson(h.provider, c.Identity())
 	if there && own.State != account.NeedsLogin {
 		return account.Status{}, apierror.Invalid("id", "the account %s is signed in as the same person already: there is nothing to borrow", own.Name)

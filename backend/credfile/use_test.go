@@ -79,6 +79,22 @@ func TestGoogleLikeLoginsLendTheirRefreshToken(t *testing.T) {
 	}
 }
 
+// A file may hold a refresh token alone. Where that may not be used there is nothing to lend.
+func TestRefreshTokenAlone(t *testing.T) {
+	l := newLab(t)
+	write(t, l.path, `{"Refresh":"CANARY-rt-1","Email":"ann@example.test"}`)
+	f := l.one()
+	if f.State != Usable || !f.Over || !f.Renewable {
+		t.Errorf("%+v", f)
+	}
+	_, err := l.Borrow(t.Context(), f.ID, Use{})
+	wantError(t, err, "use Fake CLI once")
+	l.offers[0].Info.Policy.RefreshBorrowed = true
+	if st := l.borrow(); !st.Renews {
+		t.Errorf("%+v", st)
+	}
+}
+
 func TestChangedFileIsReadAnew(t *testing.T) {
 	l := newLab(t)
 	write(t, l.path, login("1", "ann@example.test"))

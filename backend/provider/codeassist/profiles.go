@@ -22,7 +22,7 @@ var geminiCLI = profile{
 		Instead: "the provider antigravity for personal accounts, or gemini with an API key from https://aistudio.google.com/apikey",
 		Logins:  []provider.Login{geminiLogin},
 		Fields:  []provider.Field{projectField},
-		Files:   []provider.CredentialFile{{Path: "~/.gemini/oauth_creds.json", Format: "gemini-cli"}},
+		Files:   geminiFiles,
 		Models:  geminiModels(),
 		Risk: &provider.Risk{
 			Level: "high", Since: "2026-06-18",
@@ -69,7 +69,7 @@ var antigravity = profile{
 		Wire: gemini.Name, Status: provider.StatusActive, Off: true, BaseURL: dailyHost,
 		Logins: []provider.Login{antigravityLogin},
 		Fields: []provider.Field{{Key: settingVersion, Label: "Version of Antigravity to name", Kind: "text", Default: antigravityVersion}},
-		Files:  []provider.CredentialFile{{Path: "~/.gemini/antigravity-cli/antigravity-oauth-token", Format: "antigravity"}},
+		Files:  antigravityFiles,
 		Models: antigravityModels(),
 		Risk: &provider.Risk{
 			Level: "high", Since: "2026-11-22",
