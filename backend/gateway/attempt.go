@@ -14,6 +14,7 @@ import (
 	"patchbay/backend/provider"
 	"patchbay/backend/record"
 	"patchbay/backend/route"
+	"patchbay/backend/wire"
 )
 
 // ErrShutdown is the cause of a context that ends because Patchbay is stopping.
@@ -145,6 +146,10 @@ func (c *Call) prepare(cand *route.Candidate) (*canon.Request, error) {
 		}
 		if err := storedElsewhere(c.req); err != nil {
 			return nil, err
+		}
+		if n := c.req.MaxTokens; n != nil && *n == 0 {
+			field := wire.Field(c.req.Format, "max_tokens")
+			return nil, apierror.Invalid(field, "%s is 0, which only a service of the client's own protocol can be asked for; ask for at least one token", field)
 		}
 	}
 	force := cand.Reasoning != nil

@@ -371,8 +371,12 @@ func TestEmptyAnswerIsRetried(t *testing.T) {
 	}
 	zero := int64(0)
 	s = &script{id: "a", steps: map[string][]step{"1": {empty}}}
-	if _, c, err := newRig(t, one("a"), s).call(&canon.Request{Format: "anthropic", ModelAsked: "m", MaxTokens: &zero}); err != nil || c.Route().Attempts != 1 {
+	own := []route.Candidate{{Provider: "a", Model: "real", Wire: "anthropic"}}
+	if _, c, err := newRig(t, own, s).call(&canon.Request{Format: "anthropic", ModelAsked: "m", MaxTokens: &zero}); err != nil || c.Route().Attempts != 1 {
 		t.Errorf("a call that only fills a cache: %v", err)
+	}
+	if _, c, err := newRig(t, one("a"), s).call(&canon.Request{Format: "anthropic", ModelAsked: "m", MaxTokens: &zero}); apierror.From(err).Param != "max_tokens" || c.Route().Attempts != 0 {
+		t.Errorf("the same of a service with another protocol: %v", err)
 	}
 }
 

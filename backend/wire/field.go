@@ -5,8 +5,9 @@ var fieldNames = map[string]map[string]string{
 	"gemini": {
 		"messages": "contents", "n": "generationConfig.candidateCount", "modalities": "generationConfig.responseModalities",
 		"logprobs": "generationConfig.responseLogprobs", "tool_choice": "toolConfig.functionCallingConfig",
+		"max_tokens": "generationConfig.maxOutputTokens",
 	},
-	"responses": {"messages": "input"},
+	"responses": {"messages": "input", "max_tokens": "max_output_tokens"},
 	"ollama":    {"max_tokens": "options.num_predict", "temperature": "options.temperature", "stop": "options.stop"},
 }
 

@@ -195,6 +195,21 @@ func trapEmptyBlocks(t *testing.T, b *testkit.Bay) {
 	}
 }
 
+// The same service's own protocol, where the client's bytes pass: what Claude refuses at the end is mended all the same.
+func TestPrefillAndNoTokensOfMessagesClients(t *testing.T) {
+	b := testkit.Start(t, testkit.Options{Accounts: testkit.Every()})
+	got := passes(t, b, "anthropic", messagesPath, messagesOf("claude-sonnet-4-5", say("Name a city.")+`,{"role":"assistant","content":"The city is "}`, ""))
+	holds(t, "white space at the end", got, `The city is"`, `!The city is "`)
+	got = passes(t, b, "anthropic", messagesPath, messagesOf("claude-opus-4-6", say("Name a city.")+`,{"role":"assistant","content":"The city is"}`, ""))
+	holds(t, "a model without prefill", got, "Continue exactly from: The city is")
+	none := `{"model":"MODEL","max_tokens":0,"messages":[` + say("x") + `]}`
+	tell(t, b, "anthropic", messagesPath, strings.Replace(none, "MODEL", "claude-sonnet-4-5", 1), http.StatusOK)
+	for _, provider := range []string{"openai", "compat", "gemini", "openai-responses", "home-ollama"} {
+		text := tell(t, b, provider, messagesPath, strings.Replace(none, "MODEL", trapModels[provider], 1), http.StatusBadRequest)
+		holds(t, provider, text, "max_tokens", "invalid_request_error")
+	}
+}
+
 func trapToolIDs(t *testing.T, b *testkit.Bay) {
 	const odd = "functions.Bash:0"
 	long := "toolu_" + strings.Repeat("a", 394)

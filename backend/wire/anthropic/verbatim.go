@@ -3,6 +3,7 @@ package anthropic
 import (
 	"bytes"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -44,6 +45,8 @@ func (x *Exchange) mustConvert() bool {
 		return true
 	case x.o.NoOutputConfig && (o.Has("output_config") || o.Has("output_format")):
 		return true
+	case x.refusedPrefill():
+		return true
 	case x.o.NoTypedTools:
 		typed := false
 		_ = elements(o.Get("tools"), func(_ int, e jsontext.Value) error { // the function below never fails
@@ -55,6 +58,44 @@ func (x *Exchange) mustConvert() bool {
 	default:
 		return false
 	}
+}
+
+// refusedPrefill reports whether the conversation ends with words of the model from which Claude would not go on: they end
+// in white space, or it is a model that thinks or takes none at all.
+func (x *Exchange) refusedPrefill() bool {
+	messages := x.req.Body.Get("messages")
+	name := []byte(`"role"`)
+	i := bytes.LastIndex(messages, name)
+	if x.family != wire.FamilyClaude || i < 0 || !bytes.HasPrefix(bytes.TrimLeft(messages[i+len(name):], ": \t\r\n"), []byte(`"assistant"`)) {
+		return false // a look at the end is enough for almost all: long conversations are not walked over
+	}
+	var last jsontext.Value
+	_ = elements(messages, func(_ int, e jsontext.Value) error { last = e; return nil }) // the function never fails
+	var m struct {
+		Role    string         `json:"role"`
+		Content jsontext.Value `json:"content"`
+	}
+	if json.Unmarshal(last, &m, wire.Lenient) != nil || m.Role != string(canon.RoleAssistant) {
+		return false
+	}
+	content := m.Content
+	if content.Kind() == '[' {
+		var block jsontext.Value
+		_ = elements(content, func(_ int, e jsontext.Value) error { block = e; return nil }) // the function never fails
+		var b struct {
+			Text jsontext.Value `json:"text"`
+		}
+		if blockType(block) != typeText || json.Unmarshal(block, &b, wire.Lenient) != nil {
+			return false
+		}
+		content = b.Text
+	}
+	var text string
+	if content.Kind() != '"' || json.Unmarshal(content, &text, wire.Lenient) != nil {
+		return false
+	}
+	traits, _ := traitsOf(x.req.Model)
+	return traits&noPrefill != 0 || wantedThinking(x.req, x.o, facts(x.req)).on() || text != strings.TrimRight(text, " \t\r\n")
 }
 
 // scalarEdits returns the edits besides the messages. unsigned says that the last turn of the model calls tools and has

@@ -78,6 +78,32 @@ func TestWhatNoEditRemovesIsWrittenAnew(t *testing.T) {
 	}
 }
 
+// A client's own words at the end of the conversation are written so that Claude goes on from them.
+func TestPrefillThatClaudeWouldRefuse(t *testing.T) {
+	for name, c := range map[string]struct{ model, members, last, want string }{
+		"white space at the end":         {"claude-sonnet-4-5", "", `"Once upon "`, `"Once upon"`},
+		"in a block":                     {"claude-sonnet-4-5", "", `[{"type":"text","text":"a"},{"type":"text","text":"Once\n"}]`, `"text":"Once"}`},
+		"a model that takes none":        {"claude-opus-4-6", "", `"Once"`, "Continue exactly from: Once"},
+		"a model that thinks":            {"claude-sonnet-4-5", `"thinking":{"type":"enabled","budget_tokens":2000},`, `"Once"`, "Continue exactly from: Once"},
+		"nothing to mend":                {"claude-sonnet-4-5", "", `"Once"`, ""},
+		"a call, not words":              {"claude-opus-4-6", "", `[{"type":"tool_use","id":"a","name":"f","input":{"role" : "assistant"}}]`, ""},
+		"a service that is not Claude's": {"kimi-k3", "", `"Once upon "`, ""},
+	} {
+		body := `{"model":"` + c.model + `","max_tokens":4000,` + c.members + `"own":{"a":1.50},"messages":[{"role":"user","content":"x"},{"role":"assistant","content":` + c.last + `}]}`
+		req, err := decode(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := NewExchange(req, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(x.Body); c.want == "" && got != body || c.want != "" && (!strings.Contains(got, c.want) || !strings.Contains(got, `"own":{"a":1.50}`)) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 // Thinking of another family before a tool call: with a budget the API would refuse what is left.
 func TestForeignThinkingBeforeACallTurnsThinkingOff(t *testing.T) {
 	body := `{"model":"claude-sonnet-4-5","max_tokens":4000,"container":{"id":"c"},"thinking":{"type":"enabled","budget_tokens":2000},"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"pb1.openai.think.eA"},{"type":"tool_use","id":"a","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a"}]}]}`
