@@ -109,22 +109,38 @@ type upstream struct {
 	plain         string // a model without reasoning
 	thinking      string // one with
 	showsThinking bool   // the protocol carries the reasoning's text
+	inside        string // the member of its body that holds what the format names; "" = the body itself
+	bare          string // why it takes no token limit and no sampling numbers; "" = it does
 }
 
 var upstreams = []upstream{
-	{"openai", "openai", "gpt-4.1", "gpt-5.5", false},
-	{"compat", "openai", "sim-chat", "sim-chat", true},
-	{"anthropic", "anthropic", "claude-sonnet-4-5", "claude-sonnet-4-5", true},
-	{"openai-responses", "responses", "gpt-4.1", "gpt-5.5", true},
-	{"gemini", "gemini", "gemini-2.5-flash", "gemini-3-pro-preview", true},
-	{"home-ollama", "ollama", "qwen3-vl:8b", "qwen3:8b", true},
+	{id: "openai", format: "openai", plain: "gpt-4.1", thinking: "gpt-5.5"},
+	{id: "compat", format: "openai", plain: "sim-chat", thinking: "sim-chat", showsThinking: true},
+	{id: "anthropic", format: "anthropic", plain: "claude-sonnet-4-5", thinking: "claude-sonnet-4-5", showsThinking: true},
+	{id: "openai-responses", format: "responses", plain: "gpt-4.1", thinking: "gpt-5.5", showsThinking: true},
+	{id: "gemini", format: "gemini", plain: "gemini-2.5-flash", thinking: "gemini-3-pro-preview", showsThinking: true},
+	{id: "home-ollama", format: "ollama", plain: "qwen3-vl:8b", thinking: "qwen3:8b", showsThinking: true},
+	{id: "gemini-cli", format: "gemini", plain: "gemini-2.5-pro", thinking: "gemini-3-pro-preview", showsThinking: true, inside: "request"},
+	{id: "antigravity", format: "gemini", plain: "gemini-3-flash-agent", thinking: "claude-opus-4-6-thinking", showsThinking: true, inside: "request"},
+	{id: "codex", format: "responses", plain: "gpt-5.5", thinking: "gpt-5.5", showsThinking: true, bare: "ChatGPT's service takes neither limits nor sampling numbers"},
+	{id: "kiro", format: "kiro", plain: "claude-sonnet-4.5", thinking: "claude-sonnet-4.5", showsThinking: true, bare: "Kiro takes neither limits nor sampling numbers"},
+}
+
+// accounts is one account of the column's provider.
+func (u upstream) accounts() map[string][]string {
+	if u.id == "codex" {
+		return map[string][]string{u.id: {"ann@example.test"}} // who signs in
+	}
+	all := testkit.Every()
+	maps.Copy(all, testkit.Assist())
+	return map[string][]string{u.id: all[u.id]}
 }
 
 func (u upstream) sim() string {
 	if u.id == "compat" {
 		return simulator.Compatible
 	}
-	if u.format == "openai" {
+	if u.format == "openai" || u.id == "codex" || u.inside != "" {
 		return u.id
 	}
 	return u.format // the simulated services of the other protocols bear their names
@@ -169,6 +185,10 @@ func (c *cell) got() map[string]any {
 			var body map[string]any
 			if err := json.Unmarshal(all[i].Body, &body); err != nil {
 				c.Fatal(err)
+			}
+			if within, ok := body[c.up.inside].(map[string]any); ok {
+				within["model"] = body["model"]
+				return within
 			}
 			return body
 		}
@@ -234,7 +254,7 @@ func TestSDKMatrix(t *testing.T) {
 			column := lib.name() + " -> " + up.id
 			table[column] = map[string]field{}
 			t.Run(column, func(t *testing.T) {
-				bay := testkit.Start(t, testkit.Options{Accounts: testkit.Every(), Config: "media:\n  allowed_hosts: [" + strings.TrimPrefix(pictures.URL, "http://") + "]\n"})
+				bay := testkit.Start(t, testkit.Options{Accounts: up.accounts(), Config: "media:\n  allowed_hosts: [" + strings.TrimPrefix(pictures.URL, "http://") + "]\n"})
 				for _, k := range cases {
 					c := &cell{pictures: pictures.URL, bay: bay, lib: lib, up: up}
 					ok := t.Run(k.name, func(t *testing.T) {
