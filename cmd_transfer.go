@@ -35,26 +35,6 @@ func (a *app) exportCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) importCommand() *cobra.Command {
-	var file string
-	var replace bool
-	cmd := &cobra.Command{
-		Use:   "import FILE",
-		Short: "Restore an export",
-		Long: "Restores what `patchbay export` saved. What is here already stays as it is and is reported; with --replace it becomes\n" +
-			"what it was in the export.",
-		Example: "  patchbay import patchbay.age\n" +
-			"  patchbay import patchbay.age --replace --passphrase-file pass.txt",
-		Args: nArgs(1, 1, "the file of an export"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.restore(cmd.Context(), args[0], file, replace)
-		},
-	}
-	cmd.Flags().StringVar(&file, "passphrase-file", "", "read the passphrase from this `file`")
-	cmd.Flags().BoolVar(&replace, "replace", false, "change accounts and settings that are here into what the export holds")
-	return cmd
-}
-
 // passphrase reads the passphrase from a file or the terminal, twice if a mistyped one would lock the person out.
 func (a *app) passphrase(file string, twice bool) (secret.Value, error) {
 	if file != "" {
@@ -135,10 +115,9 @@ func writeWhole(path string, data []byte) error {
 	return os.Rename(tmp.Name(), path)
 }
 
-func (a *app) restore(ctx context.Context, path, passphraseFile string, replace bool) error {
-	data, err := readExport(path)
-	if err != nil {
-		return err
+func (a *app) restore(ctx context.Context, path string, data []byte, passphraseFile string, replace bool) error {
+	if len(data) > transfer.MaxExport {
+		return fmt.Errorf("%s is larger than any export", path)
 	}
 	pass, err := a.passphrase(passphraseFile, false)
 	if err != nil {
@@ -151,26 +130,6 @@ func (a *app) restore(ctx context.Context, path, passphraseFile string, replace 
 		}
 		return a.printCarried(report, "Restored", "from "+path)
 	})
-}
-
-// readExport reads the file and refuses what is none before a passphrase is asked for.
-func readExport(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the export: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, transfer.MaxExport+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading the export: %w", err)
-	}
-	if len(data) > transfer.MaxExport {
-		return nil, fmt.Errorf("%s is larger than any export", path)
-	}
-	if !transfer.IsExport(data) {
-		return nil, fmt.Errorf("%s is no export of Patchbay; `patchbay export FILE` makes one", path)
-	}
-	return data, nil
 }
 
 func (a *app) printCarried(r api.CarryReport, did, where string) error {

@@ -80,6 +80,8 @@ type Backend struct {
 	offers   atomic.Pointer[[]offered]
 	presets  atomic.Pointer[preset.Set]
 
+	importing sync.Mutex // held over an import
+
 	mu       sync.Mutex // guards what follows
 	base     string     // where it listens, "" before
 	listener net.Listener

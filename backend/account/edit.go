@@ -73,7 +73,8 @@ func (p *Pools) unseal(ctx context.Context, id string) (sealed, error) {
 	return s, nil
 }
 
-// Add makes an account. An empty name gets the provider's. It returns the account as it was stored.
+// Add makes an account. An empty name gets the provider's, an empty id a new one; one that is given must be free. It returns
+// the account as it was stored.
 func (p *Pools) Add(ctx context.Context, a Account, c provider.Credential) (Status, error) {
 	p.edit.Lock()
 	defer p.edit.Unlock()
@@ -85,7 +86,12 @@ func (p *Pools) Add(ctx context.Context, a Account, c provider.Credential) (Stat
 	if c.Access.Empty() && c.Refresh.Empty() && !info.NoKey {
 		return Status{}, apierror.Invalid("key", "%s needs a key", info.Name)
 	}
-	a.ID, a.Created, a.Owner = rand.Text()[:12], time.Now(), cmp.Or(a.Owner, Ours)
+	if a.ID == "" {
+		a.ID = rand.Text()[:12]
+	} else if taken, _ := p.find(a.ID, ""); taken != "" {
+		return Status{}, &ThereError{taken}
+	}
+	a.Created, a.Owner = time.Now(), cmp.Or(a.Owner, Ours)
 	a.Name = p.freeName(a.Provider, cleanName(a.Name), cmp.Or(info.Name, a.Provider))
 	var s sealed
 	s.setCredential(c)

@@ -91,6 +91,8 @@ var endpoints = []endpoint{
 	{pattern: "POST /api/export", call: export},
 	// passphrase, data (the encrypted file), replace
 	{pattern: "POST /api/restore", call: restore, limit: restoreLimit},
+	// files (name, data), keys (provider, from, key), dry_run, moved, accept_risk
+	{pattern: "POST /api/import", call: takeImport, limit: importLimit, reveals: true},
 }
 
 func list[T any](rows []T, err error) (any, error) {

@@ -16,6 +16,8 @@ type TransferService interface {
 	Export(ctx context.Context, passphrase secret.Value) (Exported, error)
 	// Restore takes in what such a file holds and is not here yet.
 	Restore(ctx context.Context, r RestoreRequest) (CarryReport, error)
+	// Import takes in what files of other programs hold: accounts, logins, client keys and settings.
+	Import(ctx context.Context, q ImportRequest) (ImportReport, error)
 }
 
 // restoreLimit is room for the largest export as base64 in JSON.

@@ -148,7 +148,7 @@ func (k *Keys) add(ctx context.Context, name string, given secret.Value, limits 
 	text, shown := given.Reveal(), shownChars
 	if given.Empty() {
 		text, shown = generate(), shownOwn
-	} else if err := checkGiven(text); err != nil {
+	} else if err := CheckGiven(given); err != nil {
 		return Key{}, secret.Value{}, err
 	}
 	name, err := checkName(name)
@@ -281,8 +281,9 @@ func generate() string {
 	return Prefix + base64.RawURLEncoding.EncodeToString(b)
 }
 
-// checkGiven refuses keys that are too easy to guess or that do not fit into a header.
-func checkGiven(text string) error {
+// CheckGiven refuses keys that are too easy to guess or that do not fit into a header.
+func CheckGiven(given secret.Value) error {
+	text := given.Reveal()
 	if len(text) < MinLength {
 		return apierror.Invalid("key", "the key must have at least %d characters", MinLength)
 	}

@@ -423,7 +423,7 @@ func TestFailureOfTheDatabaseIsAnError(t *testing.T) {
 	}
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

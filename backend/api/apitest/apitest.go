@@ -42,7 +42,9 @@ type Service struct {
 	CarryReport   api.CarryReport
 	LastRestore   api.RestoreRequest
 	FileList      []api.FileView
-	FileUses      []api.FileUse           // what BorrowFile and AdoptFile got
+	FileUses      []api.FileUse // what BorrowFile and AdoptFile got
+	ImportReport  api.ImportReport
+	LastImport    api.ImportRequest
 	Secrets       map[string]secret.Value // by account id, and "proxy/" + id
 	KeyTexts      map[string]secret.Value // by key id
 	LastRequestsQ api.RequestQuery

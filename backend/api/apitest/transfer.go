@@ -27,3 +27,10 @@ func (s *Service) Restore(_ context.Context, r api.RestoreRequest) (api.CarryRep
 	}
 	return s.CarryReport, s.Err
 }
+
+// Import implements api.Service.
+func (s *Service) Import(_ context.Context, q api.ImportRequest) (api.ImportReport, error) {
+	defer s.lock()()
+	s.LastImport = q
+	return s.ImportReport, s.Err
+}
