@@ -53,20 +53,20 @@ func TestExportThatCannotBe(t *testing.T) {
 	target := filepath.Join(dir, "x.age")
 	b.run(t, "export", target).check(t, exitUsage, "--passphrase-file FILE")
 	b.run(t, "export").check(t, exitUsage, "the name of the file")
-	b.run(t, "import").check(t, exitUsage, "the file of an export")
+	b.run(t, "import").check(t, exitUsage, "what to import")
 	b.run(t, "export", target, "--passphrase", "hunter2").check(t, exitUsage, "unknown flag")
 	b.typed = "short"
 	b.run(t, "export", target).check(t, exitFailed, "at least 10 characters")
 	b.typed = "long enough a passphrase"
 	b.run(t, "export", filepath.Join(dir, "none", "x.age")).check(t, exitFailed, "writing the export")
-	b.run(t, "import", filepath.Join(dir, "none")).check(t, exitFailed, "reading the export")
-	b.run(t, "import", filepath.Join(dir, "none"), "--passphrase-file", "nowhere").check(t, exitFailed, "reading the export")
+	b.run(t, "import", filepath.Join(dir, "none")).check(t, exitFailed, "reading "+filepath.Join(dir, "none"))
 	text := filepath.Join(dir, "text")
 	if err := os.WriteFile(text, []byte("hello"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	b.asked = ""
-	b.run(t, "import", text).check(t, exitFailed, "is no export of Patchbay")
+	b.run(t, "import", text, "--replace").check(t, exitUsage, "are for exports of Patchbay")
+	b.run(t, "import", text, "--passphrase-file", "nowhere").check(t, exitUsage, "are for exports of Patchbay")
 	if b.asked != "" {
 		t.Error("a passphrase was asked for although the file is none")
 	}

@@ -253,6 +253,35 @@ func TestChangesArriveWhole(t *testing.T) {
 	}
 }
 
+func TestImport(t *testing.T) {
+	f := apitest.New()
+	_, c := serve(t, f)
+	f.ImportReport = api.ImportReport{
+		DryRun: true, Unmoved: 1, Unread: 2, NewKey: secret.New("pb-new"),
+		Items: []api.ImportItem{{Outcome: "taken", Kind: "account", Name: "kiro/a", From: "a.json", Note: "n"}},
+	}
+	q := api.ImportRequest{
+		Files:  []api.ImportFile{{Name: "a.json", Data: []byte{0, 255}, Modified: apitest.Moment}, {Name: "b.json", Problem: "p"}},
+		Keys:   []api.ImportKey{{Provider: "openai", From: "OPENAI_API_KEY", Key: secret.New("sk-x")}},
+		DryRun: true, Moved: true, AcceptRisk: true,
+	}
+	r, err := c.Import(t.Context(), q)
+	if d := cmp.Diff(f.ImportReport, r, cmp.Comparer(sameSecret)); d != "" || err != nil {
+		t.Error(err, "-want +got\n"+d)
+	}
+	if d := cmp.Diff(q, f.LastImport, cmp.Comparer(sameSecret)); d != "" {
+		t.Error("-sent +arrived\n" + d)
+	}
+	if _, err := c.Import(t.Context(), api.ImportRequest{Files: []api.ImportFile{{Name: "x", Data: make([]byte, 20<<20)}}}); err != nil {
+		t.Error("a large import did not arrive:", err)
+	}
+	if _, err := c.Import(t.Context(), api.ImportRequest{}); apierror.From(err).Param != "files" {
+		t.Error(err)
+	}
+}
+
+func sameSecret(a, b secret.Value) bool { return a.Reveal() == b.Reveal() }
+
 func TestKeyIsShownOnce(t *testing.T) {
 	f := apitest.New()
 	s, c := serve(t, f)
@@ -484,6 +513,7 @@ func TestEveryCallReportsFailure(t *testing.T) {
 		"requests": second(c.Requests(ctx, api.RequestQuery{})), "usage": second(c.Usage(ctx, api.UsageQuery{})), "doctor": second(c.Doctor(ctx)),
 		"vault": second(c.Vault(ctx)), "unlock": second(c.UnlockVault(ctx)), "move": second(c.MoveVault(ctx, "os")), "renew": second(c.RenewVault(ctx)),
 		"export": second(c.Export(ctx, secret.New("x"))), "restore": second(c.Restore(ctx, api.RestoreRequest{Data: []byte("x")})),
+		"import": second(c.Import(ctx, api.ImportRequest{Files: []api.ImportFile{{Name: "x"}}})),
 	} {
 		if err == nil || apierror.From(err).Msg != "broken" {
 			t.Errorf("%s: %v", name, err)
