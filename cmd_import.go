@@ -227,7 +227,8 @@ func importHints(r api.ImportReport) string {
 	var out strings.Builder
 	if r.Unmoved > 0 {
 		fmt.Fprintf(&out, "\n%s left because each works in one program only. Stop the other program, or sign out there, and add --moved;\n"+
-			"or sign in anew for Patchbay with `patchbay login PROVIDER`: then both go on working.\n", wasWere(r.Unmoved, "login"))
+			"or sign in anew for Patchbay with `patchbay login PROVIDER`: then both go on working. A login that a vendor's own program\n"+
+			"keeps can be followed instead: `patchbay accounts found` lists those.\n", wasWere(r.Unmoved, "login"))
 	}
 	if r.Unread > 0 {
 		fmt.Fprintf(&out, "\n%s left because of the labels above. Who has read them and wants the accounts all the same adds --yes.\n", wasWere(r.Unread, "account"))

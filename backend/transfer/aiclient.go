@@ -23,10 +23,18 @@ type poolKind struct {
 }
 
 var poolKinds = map[string]poolKind{
-	"gemini-cli-oauth":       {id: "gemini-cli", files: []string{"GEMINI_OAUTH_CREDS_FILE_PATH"}, base: "GEMINI_BASE_URL", project: true},
-	"gemini-antigravity":     {id: "antigravity", files: []string{"ANTIGRAVITY_OAUTH_CREDS_FILE_PATH"}, base: "ANTIGRAVITY_BASE_URL", project: true, other: []string{"ANTIGRAVITY_BASE_URL_DAILY", "ANTIGRAVITY_BASE_URL_AUTOPUSH"}},
-	"claude-kiro-oauth":      {id: "kiro", files: []string{"KIRO_OAUTH_CREDS_FILE_PATH"}, base: "KIRO_BASE_URL", other: []string{"KIRO_REFRESH_URL", "KIRO_REFRESH_IDC_URL"}},
-	"openai-qwen-oauth":      {id: "qwen-code", files: []string{"QWEN_OAUTH_CREDS_FILE_PATH"}, base: "QWEN_BASE_URL", other: []string{"QWEN_OAUTH_BASE_URL"}},
+	"gemini-cli-oauth": {id: "gemini-cli", files: []string{"GEMINI_OAUTH_CREDS_FILE_PATH"}, base: "GEMINI_BASE_URL", project: true},
+	"gemini-antigravity": {
+		id: "antigravity", files: []string{"ANTIGRAVITY_OAUTH_CREDS_FILE_PATH"}, base: "ANTIGRAVITY_BASE_URL", project: true,
+		other: []string{"ANTIGRAVITY_BASE_URL_DAILY", "ANTIGRAVITY_BASE_URL_AUTOPUSH"},
+	},
+	"claude-kiro-oauth": {
+		id: "kiro", files: []string{"KIRO_OAUTH_CREDS_FILE_PATH"}, base: "KIRO_BASE_URL",
+		other: []string{"KIRO_REFRESH_URL", "KIRO_REFRESH_IDC_URL"},
+	},
+	"openai-qwen-oauth": {
+		id: "qwen-code", files: []string{"QWEN_OAUTH_CREDS_FILE_PATH"}, base: "QWEN_BASE_URL", other: []string{"QWEN_OAUTH_BASE_URL"},
+	},
 	"openai-iflow":           {id: "iflow", files: []string{"IFLOW_TOKEN_FILE_PATH", "IFLOW_OAUTH_CREDS_FILE_PATH"}, base: "IFLOW_BASE_URL"},
 	"openai-codex-oauth":     {id: "codex", files: []string{"CODEX_OAUTH_CREDS_FILE_PATH"}, base: "CODEX_BASE_URL"},
 	"openai-custom":          {id: "openai", key: "OPENAI_API_KEY", base: "OPENAI_BASE_URL"},
@@ -41,8 +49,8 @@ var ownKinds = map[string]string{"atlascloud": "openai"}
 
 // healthMembers are what the program noted while it ran.
 var healthMembers = []string{
-	"isHealthy", "lastUsed", "usageCount", "errorCount", "lastErrorTime", "lastErrorMessage", "needsRefresh", "lastHealthCheckTime", "lastHealthCheckModel",
-	"lastHealthCheck", "refreshCount", "lastRefreshTime", "lastSelectionSeq", "scheduledRecoveryTime",
+	"isHealthy", "lastUsed", "usageCount", "errorCount", "lastErrorTime", "lastErrorMessage", "needsRefresh", "lastHealthCheckTime",
+	"lastHealthCheckModel", "lastHealthCheck", "refreshCount", "lastRefreshTime", "lastSelectionSeq", "scheduledRecoveryTime",
 }
 
 func (p *plan) pools(f finding) {
@@ -301,6 +309,7 @@ func (p *plan) models(f finding) {
 		}
 	}
 	if sampling > 0 {
-		p.say(Skipped, KindSetting, "temperature, topP, maxTokens", f.Name, "Patchbay adds no parameters that an app did not send (at "+counted(sampling, "model")+")")
+		p.say(Skipped, KindSetting, "temperature, topP, maxTokens", f.Name,
+			"Patchbay adds no parameters that an app did not send (at "+counted(sampling, "model")+")")
 	}
 }

@@ -184,6 +184,9 @@ var cliProxyTypes = map[string]string{
 	"gemini": "gemini-cli", "antigravity": "antigravity", "codex": "codex", "qwen": "qwen-code", "iflow": "iflow", "kiro": "kiro",
 }
 
+// googleCloud are the values of "type" in credentials of Google Cloud (Google's application default credentials).
+var googleCloud = []string{"service_account", "authorized_user", "external_account", "impersonated_service_account"}
+
 const noClaude = "Claude subscriptions can only be used inside Claude Code. Use an API key here, or point Claude Code at Patchbay"
 
 // classify recognises an object by its members.
@@ -200,7 +203,7 @@ func classify(f *finding) {
 		decline(noClaude)
 	case slices.Contains([]string{"kimi", "xai", "vertex", "github-copilot"}, kind):
 		decline("there is no sign-in for " + kind + " in Patchbay; if the service gives out API keys, use one of them")
-	case slices.Contains([]string{"service_account", "authorized_user", "external_account", "impersonated_service_account"}, kind):
+	case slices.Contains(googleCloud, kind):
 		decline("it is a Google Cloud credential, not the login of a program; Patchbay does not use such credentials")
 	case isPools(d):
 		f.form = formPools
@@ -250,7 +253,8 @@ func byMembers(f *finding, login func(string)) {
 			login(p)
 			return
 		}
-		f.why = "it holds tokens, but not whose they are; put it into the folder of its program (gemini, antigravity, kiro, qwen, iflow, codex) and import that"
+		f.why = "it holds tokens, but not whose they are; " +
+			"put it into the folder of its program (gemini, antigravity, kiro, qwen, iflow, codex) and import that"
 	}
 }
 

@@ -161,20 +161,14 @@ func (t *taker) arrive(a *arrival) error {
 	if a.impossible != "" {
 		return skip("%s", a.impossible)
 	}
-	cred := provider.Credential{Access: a.key}
-	var in provider.FileLogin
+	in := provider.FileLogin{Credential: provider.Credential{Access: a.key}}
 	if a.login != nil {
-		offer, ok := t.offer(a.to.id)
-		if !ok {
-			return skip("this version has no provider %s", a.to.id)
-		}
 		var err error
-		if in, err = t.readLogin(offer, a); err != nil {
+		if in, err = t.readLogin(a); err != nil {
 			return skip("%s", err)
 		}
-		cred = in.Credential
-		fill(a, &cred, &in, offer.Info)
 	}
+	cred := in.Credential
 	if cred.Access.Empty() && cred.Refresh.Empty() && (a.login != nil || a.to.base == "") {
 		return skip("it has no key")
 	}
@@ -186,13 +180,12 @@ func (t *taker) arrive(a *arrival) error {
 	if a.old != "" && !slices.Contains(t.used[a.old], id) {
 		t.used[a.old] = append(t.used[a.old], id)
 	}
-	at, same := t.known.Find(id, cred)
-	if at == "" && a.id != "" {
-		if st, ok := t.host.Accounts.Get(a.id); ok && st.Provider == id {
-			at = a.id
-		}
+	at, same := t.find(a, cred)
+	if st, ok := t.host.Accounts.Get(at); ok && st.Owner == account.CLI {
+		a.name = st.Name
+		return skip("it is there already, borrowed from its own program; `patchbay accounts adopt` makes it Patchbay's own")
 	}
-	if same || at != "" && cred.Access.Empty() && cred.Refresh.Empty() {
+	if same {
 		a.name = t.called(at)
 		return skip("it is there already")
 	}
@@ -211,6 +204,17 @@ func (t *taker) arrive(a *arrival) error {
 	return t.add(a, in, cred)
 }
 
+// find returns the account that an arrival is, "" for a new one; same says that nothing of its login is new.
+func (t *taker) find(a *arrival, cred provider.Credential) (at string, same bool) {
+	at, same = t.known.Find(a.to.id, cred)
+	if at == "" && a.id != "" {
+		if st, ok := t.host.Accounts.Get(a.id); ok && st.Provider == a.to.id {
+			at = a.id
+		}
+	}
+	return at, same || at != "" && cred.Access.Empty() && cred.Refresh.Empty()
+}
+
 // add makes a new account.
 func (t *taker) add(a *arrival, in provider.FileLogin, cred provider.Credential) error {
 	name := cmp.Or(a.name, cred.Extra[provider.ExtraEmail])
@@ -224,8 +228,8 @@ func (t *taker) add(a *arrival, in provider.FileLogin, cred provider.Credential)
 		return nil
 	}
 	st, err := t.host.Accounts.Add(t.ctx, account.Account{
-		ID: a.id, Provider: a.to.id, Name: name, Priority: a.priority, Enabled: !a.off, Settings: a.settings, Proxy: a.proxy.Reveal(),
-		MaxConcurrent: a.concurrent, Login: in.Login,
+		ID: a.id, Provider: a.to.id, Name: name, Priority: a.priority, Enabled: !a.off, Settings: a.settings,
+		Proxy: a.proxy.Reveal(), MaxConcurrent: a.concurrent, Login: in.Login,
 	}, cred)
 	switch {
 	case err != nil && t.fatal(err):
@@ -262,7 +266,9 @@ func (t *taker) renew(a *arrival, id string, in provider.FileLogin, cred provide
 		if a.login == nil {
 			err = t.host.Accounts.SetCredential(t.ctx, id, cred)
 		} else {
-			_, _, err = t.host.Accounts.SignIn(t.ctx, account.SignIn{Provider: st.Provider, Login: in.Login, Account: id, Settings: in.Settings, Credential: cred})
+			_, _, err = t.host.Accounts.SignIn(t.ctx, account.SignIn{
+				Provider: st.Provider, Login: in.Login, Account: id, Settings: in.Settings, Credential: cred,
+			})
 		}
 		if err != nil && t.fatal(err) {
 			return err
@@ -324,23 +330,35 @@ func (t *taker) offer(id string) (Offer, bool) {
 
 // readLogin has the driver read a file. Its form knows the vendor's own files; what other programs make of them is brought
 // into the vendor's form where the driver does not know it.
-func (t *taker) readLogin(o Offer, a *arrival) (provider.FileLogin, error) {
+func (t *taker) readLogin(a *arrival) (in provider.FileLogin, err error) {
+	o, ok := t.offer(a.to.id)
+	if !ok {
+		return in, fmt.Errorf("this version has no provider %s", a.to.id)
+	}
 	reader, ok := o.Driver.(provider.FileReader)
 	if !ok {
-		return provider.FileLogin{}, fmt.Errorf("this version does not read logins of %s; sign in with `patchbay login %s`", o.Info.Name, o.Info.ID)
+		return in, fmt.Errorf("this version does not read logins of %s; sign in with `patchbay login %s`", o.Info.Name, o.Info.ID)
 	}
-	f := provider.File{Path: path.Base(a.login.Name), Data: slices.Clone(a.login.Data), Modified: a.login.Modified, Beside: t.beside(a.login.Name)}
-	in, err := reader.ReadFile(f)
-	if err == nil {
-		return in, nil
+	f := provider.File{
+		Path: path.Base(a.login.Name), Data: slices.Clone(a.login.Data), Modified: a.login.Modified, Beside: t.beside(a.login.Name),
 	}
-	if own := vendorForm(o.Info.ID, a.login.doc); own != nil {
-		f.Data = own
-		if in, ownErr := reader.ReadFile(f); ownErr == nil {
-			return in, nil
+	if in, err = reader.ReadFile(f); err != nil {
+		why := errors.New(firstLine(err))
+		if f.Data = vendorForm(o.Info.ID, a.login.doc); f.Data == nil {
+			return in, why
+		}
+		if in, err = reader.ReadFile(f); err != nil {
+			return in, why
 		}
 	}
-	return in, errors.New(firstLine(err))
+	if in.Login == "" { // it cannot be renewed here
+		in.Refresh = secret.Value{}
+	}
+	if over := !in.Expiry.IsZero() && time.Now().After(in.Expiry); in.Refresh.Empty() && (in.Access.Empty() || over) {
+		return in, fmt.Errorf("its token has ended and cannot be renewed here; sign in with `patchbay login %s`", o.Info.ID)
+	}
+	fill(a, &in, o.Info)
+	return in, nil
 }
 
 func (t *taker) beside(name string) func(string) ([]byte, error) {
@@ -357,7 +375,8 @@ func (t *taker) beside(name string) func(string) ([]byte, error) {
 }
 
 // fill adds what was noted beside a login, where the login itself does not say it.
-func fill(a *arrival, c *provider.Credential, in *provider.FileLogin, info provider.Info) {
+func fill(a *arrival, in *provider.FileLogin, info provider.Info) {
+	c := &in.Credential
 	if c.Extra = maps.Clone(c.Extra); c.Extra == nil {
 		c.Extra = map[string]string{}
 	}

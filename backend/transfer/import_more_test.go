@@ -114,6 +114,31 @@ func TestNewerLoginOfThePersonUpdatesAndAnOlderOneDoesNot(t *testing.T) {
 	}
 }
 
+func TestLoginThatHasEndedIsLeft(t *testing.T) {
+	h, _ := newHost(t, "")
+	withExpiry(&h)
+	now := time.Now()
+	it := only(t, h.take(t, []ImportFile{kiroFile("a", "", now.Add(-time.Hour))}, ImportOptions{}), KindAccount)
+	if it.Outcome != Skipped || !strings.Contains(it.Note, "patchbay login kiro") {
+		t.Error(it)
+	}
+	it = only(t, h.take(t, []ImportFile{kiroFile("a", "", now.Add(time.Hour))}, ImportOptions{}), KindAccount)
+	if it.Outcome != Taken || !strings.Contains(it.Note, "cannot be renewed and ends") {
+		t.Error(it)
+	}
+}
+
+func TestBorrowedAccountStaysBorrowed(t *testing.T) {
+	h, _ := newHost(t, "")
+	_, err := h.Accounts.Add(t.Context(), account.Account{Provider: "kiro", Name: "found", Enabled: true, Owner: account.CLI},
+		provider.Credential{Access: secret.New("a"), Refresh: secret.New("r")})
+	check(t, err)
+	it := only(t, h.take(t, []ImportFile{kiroFile("a", "r", time.Now())}, ImportOptions{Moved: true}), KindAccount)
+	if it.Outcome != Skipped || !strings.Contains(it.Note, "adopt") || h.Accounts.List()[0].Owner != account.CLI {
+		t.Error(it)
+	}
+}
+
 func TestProviderThatIsOffNeedsAWord(t *testing.T) {
 	h, _ := newHost(t, "")
 	in := []ImportFile{file("antigravity/oauth_creds.json", `{"access_token":"ya29.x","refresh_token":"1//x"}`)}

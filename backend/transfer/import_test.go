@@ -107,7 +107,8 @@ func newHost(t testing.TB, settings string) (Host, *store.DB) {
 	for _, d := range drivers {
 		builtin = append(builtin, d.Info().ID)
 	}
-	h := Host{Presets: preset.BuiltIn}
+	presets := preset.BuiltIn()
+	h := Host{Presets: func() *preset.Set { return presets }}
 	h.open(t, db, file, builtin)
 	on := map[string]bool{}
 	h.Offers = func() []Offer {
