@@ -78,7 +78,11 @@ func (c *assistCleaner) clean(n *node, depth int) (out *node, null bool) {
 	if v := n.get("items"); v != nil || b.out.isType("array") {
 		b.items(v)
 	}
-	if p := n.get("properties"); p != nil && b.out.isType("object") {
+	if b.out.isType("object") {
+		p := n.get("properties")
+		if p == nil || p.kind != '{' {
+			p = newObject()
+		}
 		b.properties(p)
 	}
 	b.bounds()
