@@ -80,8 +80,8 @@ func TestEnvelopes(t *testing.T) {
 // TestSessionIDs: the same conversation has the same id in each service's form, and another has another.
 func TestSessionIDs(t *testing.T) {
 	for _, f := range []func(string) string{sessionUUID, sessionNumber} {
-		if f("a") != f("a") || f("a") == f("b") || f("") != "" {
-			t.Error(f("a"), f("b"), f(""))
+		if first, again := f("a"), f("a"); first != again || first == f("b") || f("") != "" {
+			t.Error(first, again, f("b"), f(""))
 		}
 	}
 	if !regexp.MustCompile(`^-\d{1,19}$`).MatchString(sessionNumber("x")) || !regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`).MatchString(sessionUUID("x")) {
