@@ -231,9 +231,12 @@ func (h Host) state() string {
 		}
 		b.WriteByte('\n')
 	}
+	var keys []string // two of one millisecond come in any order
 	for _, k := range h.Keys.List() {
-		fmt.Fprintf(&b, "key %s\n", k.Name)
+		keys = append(keys, "key "+k.Name+"\n")
 	}
+	slices.Sort(keys)
+	b.WriteString(strings.Join(keys, ""))
 	chosen := h.Settings.Chosen()
 	for _, k := range sortedKeys(chosen) {
 		fmt.Fprintf(&b, "%s: %s\n", k, chosen[k])
