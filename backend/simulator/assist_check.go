@@ -96,6 +96,7 @@ func init() { // the messages of Code Assist beside those of the Gemini API
 	} {
 		geminiMessages[name] = m
 	}
+	geminiMessages["AntigravityConfig"]["responseSchema"] = "value" // it takes additionalProperties there; assistSchema looks at it
 	geminiEnums["IDE"] = strings.Fields("IDE_UNSPECIFIED VSCODE INTELLIJ VSCODE_CLOUD_WORKSTATION INTELLIJ_CLOUD_WORKSTATION CLOUD_SHELL GEMINI_CLI ANTIGRAVITY")
 	geminiEnums["Platform"] = strings.Fields("PLATFORM_UNSPECIFIED DARWIN_AMD64 DARWIN_ARM64 LINUX_AMD64 LINUX_ARM64 WINDOWS_AMD64")
 	geminiEnums["Plugin"] = strings.Fields("PLUGIN_UNSPECIFIED CLOUD_CODE GEMINI AIPLUGIN_INTELLIJ AIPLUGIN_STUDIO")
