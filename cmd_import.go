@@ -95,7 +95,11 @@ func (a *app) importFrom(ctx context.Context, args []string, f importFlags) erro
 	for _, file := range files {
 		q.Files = append(q.Files, api.ImportFile{Name: file.Name, Data: file.Data, Modified: file.Modified, Problem: file.Problem})
 	}
-	return a.with(ctx, func(svc api.Service) error { return a.takeImport(ctx, svc, q, args[0]) })
+	where := args[0]
+	if where == "-" {
+		where = files[0].Name
+	}
+	return a.with(ctx, func(svc api.Service) error { return a.takeImport(ctx, svc, q, where) })
 }
 
 // gather reads what is to be imported, from standard input too.

@@ -48,7 +48,7 @@ func TestImportOfOtherPrograms(t *testing.T) {
 	}
 
 	b.in = `{"access_token":"x"}`
-	b.run(t, "import", "-").check(t, exitOK)
+	b.run(t, "import", "-").check(t, exitOK, "from standard input")
 	if q := b.svc.LastImport; len(q.Files) != 1 || string(q.Files[0].Data) != b.in || q.Files[0].Name != "standard input" {
 		t.Error(q)
 	}
