@@ -262,6 +262,7 @@ func (c *kiroCheck) user(m, before map[string]any, i int, last bool) int {
 	c.pictures(list(m["images"]))
 	if i == 0 {
 		c.t.thinking = strings.HasPrefix(content, "<thinking_mode>")
+		c.form(content)
 	}
 	if len(results) == 0 || strings.TrimSpace(content) != "" && content != "Tool results provided." {
 		c.t.lastUser, c.t.rounds = content, 0
@@ -270,6 +271,20 @@ func (c *kiroCheck) user(m, before map[string]any, i int, last bool) int {
 		c.t.rounds++
 	}
 	return len(content)
+}
+
+// form does what a model does with words about the form of its answer: the
+// service has no field for that.
+func (c *kiroCheck) form(content string) {
+	_, rest, found := strings.Cut(content, "JSON schema:")
+	if !found {
+		c.t.jsonMode = strings.Contains(content, "one JSON object only")
+		return
+	}
+	var schema any
+	if json.NewDecoder(strings.NewReader(rest)).Decode(&schema) == nil {
+		c.t.schema, c.t.schemaOK = schema, true
+	}
 }
 
 func (c *kiroCheck) results(results, uses []any, i int) {
