@@ -328,8 +328,8 @@ func TestCutCallIsNotExecuted(t *testing.T) {
 func TestFormOfTheAnswerInWords(t *testing.T) {
 	h := newHouse(t, keyed(), nil)
 	for want, out := range map[string]canon.Output{
-		`{"bird":"bird"}`: {Kind: canon.OutputSchema, Schema: []byte(`{"type":"object","properties":{"bird":{"type":"string"}},"required":["bird"]}`)},
-		`{"echo":"`:       {Kind: canon.OutputJSON},
+		`{"bird":"`: {Kind: canon.OutputSchema, Schema: []byte(`{"type":"object","properties":{"bird":{"type":"string"}},"required":["bird"]}`)},
+		`{"echo":"`: {Kind: canon.OutputJSON},
 	} {
 		r, e := h.ask(hello("Name a bird.", func(r *canon.Request) { r.Output = out }))
 		if e != nil || !strings.HasPrefix(answerText(r), want) {
