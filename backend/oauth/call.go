@@ -277,7 +277,7 @@ type Token struct {
 	ID      string `json:"id_token"`
 	// Expires is a number of seconds, also as a string.
 	Expires jsontext.Value            `json:"expires_in"`
-	Rest    map[string]jsontext.Value `json:",inline"`
+	Rest    map[string]jsontext.Value `json:",embed"`
 }
 
 // Token reads a standard answer. One that holds no token is refused, whatever its status.

@@ -555,3 +555,11 @@ func TestTokenAnswersThatAreNone(t *testing.T) {
 		})
 	}
 }
+
+func TestTheRestOfATokenAnswerIsKept(t *testing.T) {
+	a := &Answer{Status: 200, Body: []byte(`{"access_token":"at","resource_url":"portal.example.test","expires_in":60}`)}
+	tok, err := a.Token(StepExchange)
+	if err != nil || tok.Access != "at" || string(tok.Rest["resource_url"]) != `"portal.example.test"` || len(tok.Rest) != 1 {
+		t.Errorf("%+v %v", tok, err)
+	}
+}
