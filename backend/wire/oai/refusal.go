@@ -57,9 +57,10 @@ func InsideError(body []byte) *apierror.Error {
 	return r.error()
 }
 
-// IsErrorBody reports an object that has a code and a message and nothing of an answer.
+// IsErrorBody reports an object that has a code and a message and nothing of an answer. iFlow's has a status in text and msg.
 func IsErrorBody(data []byte) bool {
-	return Member(data, "message") != nil && Member(data, "code") != nil || Text(Member(data, "object")) == "error"
+	return Member(data, "message") != nil && Member(data, "code") != nil || Text(Member(data, "object")) == "error" ||
+		Member(data, "msg") != nil && Text(Member(data, "status")) != ""
 }
 
 // LooksHTML reports a page of a web server where JSON should be.

@@ -225,10 +225,11 @@ func (o *Options) extras(req *canon.Request) []canon.Edit {
 	if o.ReasoningSplit {
 		out = append(out, canon.Edit{Name: "reasoning_split", Value: jsontext.Value("true")})
 	}
-	if o.ToolStream && req.Stream && len(req.Tools) > 0 {
+	stream := req.Stream || o.ForceStream
+	if o.ToolStream && stream && len(req.Tools) > 0 {
 		out = append(out, canon.Edit{Name: "tool_stream", Value: jsontext.Value("true")})
 	}
-	if o.DummyTool && req.Stream && len(req.Tools) == 0 {
+	if o.DummyTool && stream && len(req.Tools) == 0 {
 		out = append(out, canon.Edit{Name: "tools", Value: jsontext.Value(dummyTool)})
 	}
 	return out
