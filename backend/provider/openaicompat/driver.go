@@ -6,6 +6,7 @@ package openaicompat
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,10 @@ import (
 )
 
 // Driver serves one provider of this kind. The zero value is OpenAI.
-type Driver struct{ info *provider.Info }
+type Driver struct {
+	info    *provider.Info
+	special *Special
+}
 
 var _ provider.Driver = Driver{}
 
@@ -34,7 +38,7 @@ func New(info provider.Info) Driver {
 	if info.Logins == nil {
 		info.Logins = []provider.Login{{Kind: "key", Label: "API key"}}
 	}
-	return Driver{&info}
+	return Driver{info: &info}
 }
 
 // fields are the settings of any service of this kind.
@@ -93,6 +97,9 @@ func (d Driver) open(env provider.Env) (*upstream, error) {
 		return nil, err
 	}
 	u := &upstream{env: env, base: base, idle: transport.Idle(env.Settings[provider.SettingIdle], info.Policy.Idle, base), memory: memory{note: env.Note, remember: env.Remember}}
+	if d.special != nil {
+		u.special = *d.special
+	}
 	if info.ModelsURL != "" {
 		u.list = transport.OriginOf(base) + info.ModelsURL
 	}
@@ -105,6 +112,7 @@ type upstream struct {
 	list    string // address of the model list, where it is not the usual one
 	idle    time.Duration
 	options openai.Options // as configured, before anything that was learned
+	special Special
 	memory  memory
 }
 
@@ -120,7 +128,7 @@ func (u *upstream) configured() openai.Options {
 		OwnHost:        transport.HostOf(u.base) == ownHost,
 		MaxTokensField: u.env.Settings[provider.SettingMaxTokens],
 	}
-	for _, name := range provider.List(u.env.Settings[provider.SettingQuirks]) {
+	for _, name := range append(slices.Clone(u.special.Quirks), provider.List(u.env.Settings[provider.SettingQuirks])...) {
 		if !applyQuirk(&o, name) {
 			u.env.Log.Warn("Unknown quirk is ignored", "provider", u.env.Provider, "quirk", name)
 		}
@@ -137,28 +145,31 @@ func (u *upstream) Stream(ctx context.Context, req *canon.Request) canon.Stream 
 func (u *upstream) ask(ctx context.Context, req *canon.Request) canon.Stream {
 	o := u.options
 	apply(&o, u.memory.learned(req.Model))
-	call, err := u.call(ctx, "/chat/completions")
+	call, cred, err := u.callAs(ctx, "/chat/completions")
 	if err != nil {
 		return canon.Failed(call.Fill(err))
 	}
 	if req.Format == openai.Name {
 		transport.Forward(call.Header, req.Headers, "OpenAI-Beta", "Idempotency-Key")
 	}
-	first, err := u.try(call, req, o)
+	first, err := u.try(call, cred, req, o)
 	if err != nil {
 		return canon.Failed(call.Fill(err))
 	}
 	repair := func(e *apierror.Error) (transport.Try, bool) {
-		if !u.mend(&o, req.Model, e) {
+		if !u.mend(&o, req.Model, e) && (u.special.Again == nil || !u.special.Again(e)) {
 			return transport.Try{}, false
 		}
-		second, err := u.try(call, req, o)
+		second, err := u.try(call, cred, req, o)
 		return second, err == nil
 	}
 	return transport.Ask(ctx, u.env.HTTP, first, repair)
 }
 
-func (u *upstream) try(call transport.Call, req *canon.Request, o openai.Options) (transport.Try, error) {
+func (u *upstream) try(call transport.Call, cred provider.Credential, req *canon.Request, o openai.Options) (transport.Try, error) {
+	if u.special.Options != nil {
+		u.special.Options(&o, req)
+	}
 	// models that think aloud do so at any service but OpenAI's; a client of this format gets the text as it came
 	o.SplitThinkTags = o.SplitThinkTags || req.Format != openai.Name && !o.OwnHost
 	x, err := openai.NewExchange(req, o)
@@ -170,7 +181,8 @@ func (u *upstream) try(call transport.Call, req *canon.Request, o openai.Options
 	if x.Stream {
 		call.Header.Set("Accept", "text/event-stream")
 	}
-	return transport.Try{Call: call, Read: x.Read, Refused: openai.ParseError}, nil
+	u.sign(call.Header, cred, req)
+	return transport.Try{Call: call, Read: u.reading(x, cred), Refused: u.refusedTo(cred)}, nil
 }
 
 // mend changes o so that the service will not refuse the same thing again.
@@ -211,22 +223,27 @@ func (u *upstream) learn(o *openai.Options, model string, e *apierror.Error) boo
 
 // call prepares a call with the account's key and headers. The call is good for Fill also when there is an error.
 func (u *upstream) call(ctx context.Context, path string) (transport.Call, error) {
-	c := transport.Call{URL: u.base + path, Header: http.Header{}, Idle: u.idle, Provider: u.env.Provider, Account: u.env.AccountID}
+	c, _, err := u.callAs(ctx, path)
+	return c, err
+}
+
+// callAs tells with which login the call is made, too.
+func (u *upstream) callAs(ctx context.Context, path string) (transport.Call, provider.Credential, error) {
+	cred, err := u.credential(ctx)
+	c := transport.Call{URL: u.baseOf(cred) + path, Header: http.Header{}, Idle: u.idle, Provider: u.env.Provider, Account: u.env.AccountID}
 	c.Header.Set("Accept", "application/json")
 	c.Header.Set("Content-Type", "application/json")
-	key := ""
-	if u.env.Token != nil {
-		cred, err := u.env.Token(ctx)
-		if err != nil {
-			return c, err
-		}
-		key = cred.Access.Reveal()
+	if err != nil {
+		return c, cred, err
+	}
+	key := cred.Access.Reveal()
+	if key != "" {
 		c.Secrets = append(c.Secrets, key)
 	}
 	name, prefix := u.auth()
 	transport.SetAuth(c.Header, name, prefix, key)
 	c.Secrets = append(c.Secrets, transport.SetStatic(c.Header, u.env.Settings, provider.SettingHeaderPrefix)...)
-	return c, nil
+	return c, cred, nil
 }
 
 // auth tells the header that carries the key and what stands before the key.
@@ -239,7 +256,7 @@ func (u *upstream) auth() (name, prefix string) {
 
 // Embed makes embeddings.
 func (u *upstream) Embed(ctx context.Context, req *canon.Embed) (*canon.Embeddings, error) {
-	call, err := u.call(ctx, "/embeddings")
+	call, cred, err := u.callAs(ctx, "/embeddings")
 	if err != nil {
 		return nil, call.Fill(err)
 	}
@@ -250,7 +267,7 @@ func (u *upstream) Embed(ctx context.Context, req *canon.Embed) (*canon.Embeddin
 		if call.Body, err = openai.EmbedRequest(req, o); err != nil {
 			return nil, call.Fill(err)
 		}
-		body, err := transport.Fetch(ctx, u.env.HTTP, call, transport.MaxAnswer, openai.ParseError)
+		body, err := u.get(ctx, call, cred, transport.MaxAnswer)
 		if err != nil {
 			refused = apierror.From(err)
 			if u.mend(&o, req.Model, refused) {

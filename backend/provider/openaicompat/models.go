@@ -22,6 +22,9 @@ func (u *upstream) Models(ctx context.Context) ([]canon.Model, error) {
 		}
 		return out, nil
 	}
+	if u.special.NoList {
+		return nil, nil
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, transport.ListLimit, transport.LimitError("model list", transport.ListLimit))
 	defer cancel()
 	models, err := u.listed(ctx)
@@ -42,13 +45,13 @@ func (u *upstream) listed(ctx context.Context) ([]canon.Model, error) {
 }
 
 func (u *upstream) fetchList(ctx context.Context, address string) ([]canon.Model, error) {
-	call, err := u.call(ctx, "")
+	call, cred, err := u.callAs(ctx, "")
 	if err != nil {
 		return nil, call.Fill(err)
 	}
 	call.URL = address
 	call.Header.Del("Content-Type")
-	body, err := transport.Fetch(ctx, u.env.HTTP, call, transport.MaxList, openai.ParseError)
+	body, err := u.get(ctx, call, cred, transport.MaxList)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +68,10 @@ var versioned = regexp.MustCompile(`/v[0-9]+[a-z0-9]*(/|$)`)
 // Test asks for the model list, which costs nothing. An address without a version is tried with /v1 as well, and the one
 // that works is told, so that nobody has to guess it at every call.
 func (u *upstream) Test(ctx context.Context) (provider.Tested, error) {
+	if u.special.NoList {
+		_, err := u.credential(ctx)
+		return provider.Tested{Note: "the service has no model list, so the login could not be checked without spending anything"}, err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*transport.ListLimit, transport.LimitError("model list", 2*transport.ListLimit))
 	defer cancel()
 	models, err := u.listed(ctx)
