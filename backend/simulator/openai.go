@@ -88,6 +88,9 @@ func (d *openAI) head(h http.Header, p *plan) {
 
 // authorized checks the bearer key and refuses in OpenAI's words.
 func (d *openAI) authorized(x *exchange) bool {
+	if d.quirks.admit != nil {
+		return d.quirks.admit(x)
+	}
 	if d.local {
 		return true
 	}
@@ -164,7 +167,17 @@ func (d *openAI) chat(x *exchange) {
 		return
 	}
 	t.tokens = (len(x.body)+3)/4 + 1
+	if d.quirks.serve != nil {
+		done := d.quirks.serve(x)
+		if done == nil {
+			return
+		}
+		defer done()
+	}
 	x.answer(t, func(p *plan) {
+		if d.quirks.tidy != nil {
+			d.quirks.tidy(p)
+		}
 		p.reply.id = x.serial("chatcmpl-sim")
 		for i := range p.reply.parts {
 			switch q := &p.reply.parts[i]; {

@@ -57,6 +57,9 @@ var answers = []scenarioInfo{
 		p.reply.parts = []part{{kind: reasoningPart, text: thought}, {kind: textPart, text: a.text("text", "It is 4.")}}
 		p.reply.finish = finStop
 	}},
+	{"only_thoughts", "Thinks, and says nothing.", "thought=Two and two.", func(p *plan, _ *turn, a arguments) {
+		p.reply.parts, p.reply.finish = []part{{kind: reasoningPart, text: a.text("thought", "The answer is 4.")}}, finStop
+	}},
 	{"redacted_thinking", "Thinks in a block that only the vendor can read.", "", func(p *plan, _ *turn, a arguments) {
 		p.reply.parts = []part{{kind: redactedPart}, {kind: textPart, text: a.text("text", "It is 4.")}}
 		p.reply.finish = finStop

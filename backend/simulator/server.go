@@ -40,7 +40,9 @@ const (
 	LMStudio   = "lmstudio"   // a local server without a key
 
 	// Services that people sign in to.
-	Codex = "codex" // OpenAI's Codex by a ChatGPT login: sign-in, Responses, plan
+	Codex = "codex"     // OpenAI's Codex by a ChatGPT login: sign-in, Responses, plan
+	Qwen  = "qwen-code" // Qwen Code's sign-in by device and its chat service
+	IFlow = "iflow"     // iFlow's sign-in and its chat service, which nearly speaks OpenAI Chat
 
 	// Elsewhere is where the scenario redirect leads to: another host, which
 	// answers everything with an empty object and must never see a key.
@@ -87,6 +89,7 @@ type Server struct {
 	opts     Options
 	handlers map[string]http.Handler
 	signIns  map[string]*OAuth
+	tokens   map[string]func(OAuthGrant) string // what calls are made with, where it is not the access token
 	mux      *http.ServeMux
 
 	mu      sync.Mutex
@@ -118,6 +121,7 @@ func New(opts Options) *Server {
 		opts:     opts,
 		handlers: map[string]http.Handler{},
 		signIns:  map[string]*OAuth{},
+		tokens:   map[string]func(OAuthGrant) string{},
 		mux:      http.NewServeMux(),
 		queue:    map[string][]Scenario{},
 		keys:     map[string]Scenario{},
@@ -135,6 +139,8 @@ func New(opts Options) *Server {
 	s.host(Gemini, newGemini(s))
 	s.host(Ollama, newOllama(s))
 	s.host(Codex, newCodex(s))
+	s.host(Qwen, newQwen(s))
+	s.host(IFlow, newIFlow(s))
 	s.host(Kiro, newKiro(s))
 	s.assists = map[string]*assistState{GeminiCLI: newAssistState(s, &assistGeminiRules), Antigravity: newAssistState(s, &assistAntigravityRules)}
 	s.assists[AntigravityProd] = s.assists[Antigravity]
@@ -262,6 +268,21 @@ func (s *Server) BaseURL(upstream string) string {
 // LoginURL returns where the sign-in pages and the token endpoints of an
 // upstream are, each under its own path.
 func (s *Server) LoginURL(upstream string) string { return s.URL() + "/" + upstream }
+
+// Token signs somebody in at an upstream without a page and returns what calls
+// to it are made with: a key for an account. It reports false for an upstream
+// without a sign-in and for somebody it does not know.
+func (s *Server) Token(upstream, email string) (string, bool) {
+	o := s.signIns[upstream]
+	if o == nil {
+		return "", false
+	}
+	g, ok := o.Issue(email)
+	if f := s.tokens[upstream]; f != nil && ok {
+		return f(g), true
+	}
+	return g.Access, ok
+}
 
 // SignIn returns the authorisation server of an upstream that people sign in
 // to, nil if it has none.

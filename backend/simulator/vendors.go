@@ -24,6 +24,11 @@ type quirks struct {
 	ends   map[string]string                          // reasons to end in its words
 	entry  func(id string) ordered                    // an entry of its list of models
 
+	admit func(x *exchange) bool        // who may ask, and refuses others; nil = by key
+	serve func(x *exchange) func()      // what happens around an answer: nil refuses it, having said why
+	tidy  func(p *plan)                 // how its answers travel
+	more  func(o map[string]any) string // what else it refuses of a request
+
 	textOnly  bool   // the content of a message must be a string
 	reasoning string // "" ignore; "with calls" demand, "filled" demand a text, "never" refuse
 	closed    bool   // unknown fields of messages are refused
@@ -62,6 +67,11 @@ func (q quirks) check(o map[string]any) *failure {
 	list, _ := o["messages"].([]any)
 	if choice := o["tool_choice"]; q.auto && choice != nil && choice != "auto" {
 		return &failure{kind: failInvalid, message: "tool_choice only supports auto", code: "1210"}
+	}
+	if q.more != nil {
+		if why := q.more(o); why != "" {
+			return &failure{kind: failInvalid, message: why, code: "invalid_parameter_error"}
+		}
 	}
 	for i, v := range list {
 		m, _ := v.(map[string]any)
