@@ -126,7 +126,9 @@ func demoSettings(sim *simulator.Server) string {
 		"  gemini:\n    base_url: " + sim.BaseURL(simulator.Gemini) + "\n" +
 		"  home-ollama:\n    kind: ollama\n    base_url: " + sim.BaseURL(simulator.Ollama) + "\n" +
 		"  codex:\n    base_url: " + sim.BaseURL(simulator.Codex) + "\n    login_url: " + sim.LoginURL(simulator.Codex) + "\n" +
-		"  kiro:\n    base_url: " + sim.BaseURL(simulator.Kiro) + "\n    login_url: " + sim.LoginURL(simulator.Kiro) + "\n"
+		"  kiro:\n    base_url: " + sim.BaseURL(simulator.Kiro) + "\n    login_url: " + sim.LoginURL(simulator.Kiro) + "\n" +
+		"  qwen-code:\n    base_url: " + sim.BaseURL(simulator.Qwen) + "\n    login_url: " + sim.LoginURL(simulator.Qwen) + "\n" +
+		"  iflow:\n    base_url: " + sim.BaseURL(simulator.IFlow) + "\n    login_url: " + sim.LoginURL(simulator.IFlow) + "\n"
 }
 
 // warnings is the demo's log: what goes wrong, without the routine.

@@ -14,9 +14,11 @@ import (
 	"patchbay/backend/provider/codex"
 	"patchbay/backend/provider/forward"
 	"patchbay/backend/provider/geminiapi"
+	"patchbay/backend/provider/iflow"
 	"patchbay/backend/provider/kiro"
 	"patchbay/backend/provider/ollamaapi"
 	"patchbay/backend/provider/openaicompat"
+	"patchbay/backend/provider/qwen"
 	"patchbay/backend/route"
 )
 
@@ -30,6 +32,8 @@ var providers = []provider.Driver{
 	codeassist.Antigravity(),
 	kiro.Driver{},
 	codeassist.GeminiCLI(),
+	qwen.New(),
+	iflow.New(),
 	forward.Driver{},
 }
 

@@ -125,22 +125,61 @@ func TestAFullCodexWindowMakesRoomForTheNextAccount(t *testing.T) {
 	}
 }
 
-func TestEveryClientReachesCodex(t *testing.T) {
-	b := testkit.Start(t, testkit.Options{Accounts: map[string][]string{"codex": {"ann@example.test"}}})
-	for name, c := range map[string][2]string{
-		"chat":      {"/codex/v1/chat/completions", `{"model":"gpt-5.5","temperature":0.5,"max_tokens":50,"messages":[{"role":"system","content":"s"},{"role":"user","content":"hi"}]}`},
-		"responses": {"/codex/v1/responses", `{"model":"gpt-5.5","input":"hi","temperature":1}`},
-		"anthropic": {"/codex/v1/messages", `{"model":"gpt-5.5","max_tokens":50,"messages":[{"role":"user","content":"hi"}]}`},
-		"gemini":    {"/codex/v1beta/models/gpt-5.5:generateContent", `{"contents":[{"parts":[{"text":"hi"}]}]}`},
-		"ollama":    {"/codex/api/chat", `{"model":"gpt-5.5","stream":false,"messages":[{"role":"user","content":"hi"}]}`},
-	} {
-		resp, body := b.Do(t, "POST", c[0], c[1])
-		if resp.StatusCode != 200 || !strings.Contains(body, "You said: hi") || !json.Valid([]byte(body)) {
-			t.Errorf("%s: %d %s", name, resp.StatusCode, body)
+func TestEveryClientReachesServicesByLogin(t *testing.T) {
+	b := testkit.Start(t, testkit.Options{Accounts: map[string][]string{
+		"codex": {"ann@example.test"}, "qwen-code": {"ann@example.test"}, "iflow": {"ann@example.test"},
+	}})
+	for provider, model := range map[string]string{"codex": "gpt-5.5", "qwen-code": "coder-model", "iflow": "glm-4.7"} {
+		for name, c := range map[string][2]string{
+			"chat":      {"/v1/chat/completions", `{"model":"MODEL","temperature":0.5,"max_tokens":50,"messages":[{"role":"system","content":"s"},{"role":"user","content":"hi"}]}`},
+			"responses": {"/v1/responses", `{"model":"MODEL","input":"hi"}`},
+			"anthropic": {"/v1/messages", `{"model":"MODEL","max_tokens":50,"messages":[{"role":"user","content":"hi"}]}`},
+			"gemini":    {"/v1beta/models/MODEL:generateContent", `{"contents":[{"parts":[{"text":"hi"}]}]}`},
+			"ollama":    {"/api/chat", `{"model":"MODEL","stream":false,"messages":[{"role":"user","content":"hi"}]}`},
+		} {
+			path, body := "/"+provider+strings.Replace(c[0], "MODEL", model, 1), strings.Replace(c[1], "MODEL", model, 1)
+			resp, text := b.Do(t, "POST", path, body)
+			if resp.StatusCode != 200 || !strings.Contains(text, "You said: hi") || !json.Valid([]byte(text)) {
+				t.Errorf("%s, %s: %d %s", provider, name, resp.StatusCode, text)
+			}
+			if resp, text = b.Do(t, "POST", path, strings.Replace(body, "hi\"", "[[context_too_long]]\"", 1)); resp.StatusCode != 400 {
+				t.Errorf("%s, %s: %d %s", provider, name, resp.StatusCode, text)
+			}
 		}
-		if resp, body = b.Do(t, "POST", c[0], strings.Replace(c[1], "hi\"", "[[codex_refusal:which=cyber_policy]]\"", 1)); resp.StatusCode != 400 {
-			t.Errorf("%s: %d %s", name, resp.StatusCode, body)
+	}
+}
+
+func TestClosedServicesSayWhatToUseInstead(t *testing.T) {
+	b := testkit.Start(t, testkit.Options{Accounts: map[string][]string{}})
+	for provider, says := range map[string]string{"qwen-code": "qwen-coding-plan", "iflow": "Qoder"} {
+		_, err := b.Backend.StartLogin(t.Context(), api.NewLogin{Provider: provider})
+		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "2026-04-1") {
+			t.Errorf("%s signs in without a word: %v", provider, err)
 		}
+	}
+	v, err := b.Backend.StartLogin(t.Context(), api.NewLogin{Provider: "qwen-code", AcceptRisk: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := b.Sim.SignIn(simulator.Qwen)
+	if !in.Approve(v.UserCode, "ann@example.test") {
+		t.Fatalf("nobody waits with %q", v.UserCode)
+	}
+	v = finished(t, b, v)
+	const chat = `{"model":"qwen-code/coder-model","messages":[{"role":"user","content":"hi"}]}`
+	if resp, body := b.Do(t, "POST", "/v1/chat/completions", chat); resp.StatusCode != 200 {
+		t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	b.Sim.Script(simulator.Qwen, "unauthorized", "unauthorized") // also after the login was renewed
+	if resp, body := b.Do(t, "POST", "/v1/chat/completions", chat); resp.StatusCode != 503 || !strings.Contains(body, "qwen-coding-plan") {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+	accounts, err := b.Backend.Accounts(t.Context())
+	if err != nil || len(accounts) != 1 || accounts[0].State != "blocked" {
+		t.Errorf("the person is not asked to sign in again: %+v %v", accounts, err)
+	}
+	if v = signIn(t, b, "iflow", "ann@example.test"); v.Label != "ann@example.test" {
+		t.Errorf("%+v", v)
 	}
 }
 

@@ -37,8 +37,9 @@ type Bay struct {
 // Options shape a Bay.
 type Options struct {
 	Config string // further settings, as YAML at the top level
-	// Accounts are keys by provider; nil = one account of each that has a key but openai-responses and kiro. For codex a key is the
-	// e-mail of somebody who can sign in at its simulated service (ann@example.test).
+	// Accounts are keys by provider; nil = one account of each that has a key but openai-responses. For codex, qwen-code and
+	// iflow a key is the e-mail of somebody who can sign in at the simulated service (ann@example.test); their models are
+	// gpt-5.5 and its like, coder-model, and glm-4.7 and its like.
 	Accounts map[string][]string
 }
 
@@ -96,15 +97,14 @@ func Start(t testing.TB, o Options) *Bay {
 // token makes an access token for a person who can sign in at a provider's simulated service; any other key is what it is.
 func (b *Bay) token(t testing.TB, provider, key string) string {
 	t.Helper()
-	in := b.Sim.SignIn(provider)
-	if in == nil || !strings.Contains(key, "@") {
+	if b.Sim.SignIn(provider) == nil || !strings.Contains(key, "@") {
 		return key
 	}
-	g, ok := in.Issue(key)
+	token, ok := b.Sim.Token(provider, key)
 	if !ok {
 		t.Fatalf("nobody at %s is called %s", provider, key)
 	}
-	return g.Access
+	return token
 }
 
 // awaitLists waits for the model lists of the accounts just added: they are read in the background, and which provider a
@@ -133,6 +133,8 @@ func (b *Bay) run(t testing.TB, o Options) (stop func()) {
 		{"openai-responses", "", simulator.Responses},
 		{"home-ollama", "    kind: ollama\n", simulator.Ollama},
 		{"codex", "    login_url: " + b.Sim.LoginURL(simulator.Codex) + "\n", simulator.Codex},
+		{"qwen-code", "    login_url: " + b.Sim.LoginURL(simulator.Qwen) + "\n", simulator.Qwen},
+		{"iflow", "    login_url: " + b.Sim.LoginURL(simulator.IFlow) + "\n", simulator.IFlow},
 		{"kiro", "    enabled: true\n    login_url: " + b.Sim.LoginURL(simulator.Kiro) + "\n", simulator.Kiro},
 	} {
 		text += "  " + p.id + ":\n    base_url: " + b.Sim.BaseURL(p.upstream) + "\n" + p.more
