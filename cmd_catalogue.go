@@ -10,39 +10,47 @@ import (
 	"github.com/spf13/cobra"
 
 	"patchbay/backend/api"
+	"patchbay/backend/provider"
 )
 
 func (a *app) providersCommand() *cobra.Command {
-	providers := &cobra.Command{
-		Use:   "providers",
+	list := func(use string, c *cobra.Command) *cobra.Command {
+		all := c.Flags().Bool("all", false, "also those whose service has ended")
+		c.Use, c.Args = use, noArgs
+		c.RunE = func(cmd *cobra.Command, _ []string) error { return a.listProviders(cmd, *all) }
+		return c
+	}
+	providers := list("providers", &cobra.Command{
 		Short: "The services Patchbay knows",
 		Example: "  patchbay providers                    list them\n" +
 			"  patchbay providers presets            services that need only a key\n" +
 			"  patchbay providers default            which one serves requests that name none\n" +
 			"  patchbay providers default openai     change that, also while Patchbay runs",
-		Args: noArgs,
-		RunE: a.listProviders,
-	}
+	})
 	providers.AddCommand(
-		&cobra.Command{Use: "list", Short: "List the providers", Args: noArgs, RunE: a.listProviders},
+		list("list", &cobra.Command{Short: "List the providers"}),
 		&cobra.Command{Use: "presets", Short: "List the services that `accounts add` knows by name", Args: noArgs, RunE: a.listPresets},
 		a.defaultCommand(),
 	)
 	return providers
 }
 
-func (a *app) listProviders(cmd *cobra.Command, _ []string) error {
+// listProviders leaves out services that have ended, unless somebody still has an account there.
+func (a *app) listProviders(cmd *cobra.Command, all bool) error {
 	return a.with(cmd.Context(), func(svc api.Service) error {
 		list, err := svc.Providers(cmd.Context())
 		if err != nil {
 			return err
 		}
+		list = slices.DeleteFunc(list, func(p api.ProviderView) bool {
+			return !all && p.Status == provider.StatusDiscontinued && len(p.Accounts) == 0
+		})
 		return printList(a, list, "ID|NAME|KIND|ON|MODELS|ACCOUNTS|NOTE", func(p api.ProviderView) []string {
 			models := ""
 			if p.Models > 0 {
 				models = strconv.Itoa(p.Models)
 			}
-			return []string{p.ID, p.Name, p.Kind, yesNo(p.Enabled), models, states(p.Accounts), providerNote(p)}
+			return []string{p.ID, p.Name, p.Kind, yesNo(p.Enabled), models, states(p.Accounts), clip(providerNote(p))}
 		}, "No provider is known.")
 	})
 }
