@@ -214,6 +214,8 @@ func (s *scanner) fill() {
 			s.buf = make([]byte, 0, size)
 		}
 		s.buf, s.start, s.kept = s.buf[:0], 0, 0
+	case full && s.kept == s.start && len(live) <= cap(s.buf)/2 && s.wanted(true) == cap(s.buf): // no line is in use
+		s.buf, s.start, s.kept = s.buf[:copy(s.buf, live)], 0, 0
 	case full:
 		grown := make([]byte, len(live), max(s.wanted(true), 2*len(live)))
 		copy(grown, live)
@@ -251,5 +253,14 @@ func (s *scanner) frameBuffered() bool {
 	if len(rest) == 0 || rest[0] == ':' || rest[0] == '\n' || rest[0] == '\r' {
 		return false
 	}
-	return bytes.Contains(rest, []byte("\n\n")) || bytes.Contains(rest, []byte("\r\n\r\n"))
+	for {
+		i := bytes.IndexByte(rest, '\n')
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+1:]
+		if bytes.HasPrefix(rest, []byte("\n")) || bytes.HasPrefix(rest, []byte("\r\n")) {
+			return true
+		}
+	}
 }

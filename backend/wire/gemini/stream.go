@@ -175,8 +175,11 @@ func (s *streamReader) frame(data []byte, more bool) bool {
 // parse reads a frame into the reused chunk, unwrapping Code Assist's envelope. Frames that are an array (an error may be)
 // count by their first element.
 func (s *streamReader) parse(data []byte) ([]byte, bool) {
+	if s.chunk.quick(data) {
+		return data, true
+	}
 	for depth := 0; ; depth++ {
-		s.reset()
+		s.chunk.reset()
 		err := json.Unmarshal(data, &s.chunk, wire.Lenient)
 		switch {
 		case data[0] == '<':
@@ -205,17 +208,6 @@ func (s *streamReader) parse(data []byte) ([]byte, bool) {
 		}
 		return data, true
 	}
-}
-
-// reset clears the chunk and keeps its memory.
-func (s *streamReader) reset() {
-	c := &s.chunk
-	for i := range c.Candidates {
-		parts := c.Candidates[i].Content.Parts
-		clear(parts)
-		c.Candidates[i] = candidateJSON{Content: answerContentJSON{Parts: parts[:0]}}
-	}
-	*c = chunkJSON{Candidates: c.Candidates[:0]}
 }
 
 func (s *streamReader) emit(ev canon.Event) { s.queue = append(s.queue, ev) }

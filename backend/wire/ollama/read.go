@@ -131,8 +131,8 @@ func (s *reader) line(data []byte) bool {
 		s.fail(htmlError(200))
 		return false
 	}
-	var l answerLine
-	if err := wire.ReadValue(data, "", &l); err != nil {
+	l, err := s.parse(data)
+	if err != nil {
 		e := apierror.New(apierror.Upstream5xx, "the service sent damaged JSON in its answer; try again")
 		e.Err = err
 		s.fail(e)
@@ -168,6 +168,54 @@ func (s *reader) line(data []byte) bool {
 	s.flush(data, true)
 	s.stopped = true
 	return false
+}
+
+// parse reads one line. Of the lines of a stream nearly all can be read quickly; the first one alone tells the model and the
+// time, and is read whole.
+func (s *reader) parse(data []byte) (answerLine, error) {
+	var quick answerLine
+	if s.started && quick.quick(data) {
+		return quick, nil
+	}
+	l := new(answerLine)
+	err := wire.ReadValue(data, "", l)
+	return *l, err
+}
+
+// quick reads a line with a bit of text or thinking, but for the members that mean something on the first line only. It
+// leaves false and a line of no use for any other.
+func (l *answerLine) quick(data []byte) bool {
+	q := wire.NewQuick(data)
+	for name := range q.Members {
+		switch string(name) {
+		case "model", "created_at":
+			q.Text()
+		case "message":
+			for name := range q.Members {
+				switch string(name) {
+				case "role":
+					q.Skip()
+				case "content":
+					l.Message.Content = string(q.Text())
+				case "thinking":
+					l.Message.Thinking = string(q.Text())
+				default:
+					return false
+				}
+			}
+		case "response":
+			l.Response = string(q.Text())
+		case "thinking":
+			l.Thinking = string(q.Text())
+		case "done":
+			if l.Done = q.Bool(); l.Done {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return q.Done()
 }
 
 func failed(v jsontext.Value) bool {
