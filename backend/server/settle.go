@@ -33,6 +33,22 @@ func newSettler() *settler { return &settler{collect: giveBack} }
 func giveBack() {
 	runtime.GC()
 	debug.FreeOSMemory()
+	dropProgram()
+}
+
+// started tells that the program has come up: that is a burst too.
+func (s *settler) started() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.begun.IsZero() {
+		s.begin()
+	}
+}
+
+// begin notes that a burst has begun; the lock is held.
+func (s *settler) begin() {
+	s.begun = time.Now()
+	s.timer = time.AfterFunc(settleQuiet, s.settle)
 }
 
 // add tells that streams have begun, or ended.
@@ -46,8 +62,7 @@ func (s *settler) add(n int) {
 			s.timer.Reset(settleQuiet)
 		}
 	case d >= settleChange || -d >= settleChange:
-		s.begun = time.Now()
-		s.timer = time.AfterFunc(settleQuiet, s.settle)
+		s.begin()
 	}
 }
 

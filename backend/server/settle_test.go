@@ -18,6 +18,11 @@ func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 			time.Sleep(settleAtMost)
 			synctest.Wait()
 		}
+		s.started()
+		if many(0, 0); times != 1 {
+			t.Errorf("%d collections after the start, want 1", times)
+		}
+		times = 0
 		for _, step := range []struct{ n, each, want int }{
 			{settleChange - 1, 1, 0}, // a few streams are no burst
 			{1, 1, 1},

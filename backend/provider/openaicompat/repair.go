@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"patchbay/backend/apierror"
 	"patchbay/backend/provider"
@@ -22,13 +23,19 @@ var droppable = []string{
 // thinkingFields say how much to think; a service that refuses one of them gets none.
 var thinkingFields = []string{"reasoning_effort", "reasoning", "thinking", "enable_thinking"}
 
+// lazily compiles a pattern when it is first used: a refusal is rare, and together these take ten milliseconds and half a
+// megabyte.
+func lazily(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
+
 // refusal are the words of services that name no code: "Extra inputs are not permitted" (Mistral), "property 'x' is
 // unsupported" (Groq), "invalid temperature: only 1 is allowed" (Kimi), "Unrecognized request argument" (OpenAI).
-var refusal = regexp.MustCompile(`(?i)unsupported|not supported|does not support|unknown|unrecognized|not permitted|not allowed|only .{1,20} allowed|unexpected|extra (?:inputs|fields|forbidden)`)
+var refusal = lazily(`(?i)unsupported|not supported|does not support|unknown|unrecognized|not permitted|not allowed|only .{1,20} allowed|unexpected|extra (?:inputs|fields|forbidden)`)
 
 // inWords finds the parameter in the words of services that name it there alone: "invalid temperature: only 1 is allowed"
 // (Kimi), "property 'reasoning_effort' is unsupported" (Groq).
-var inWords = regexp.MustCompile(`(?i)invalid ([a-z_]+): |property ['"\x60]([a-z_]+)['"\x60] is unsupported`)
+var inWords = lazily(`(?i)invalid ([a-z_]+): |property ['"\x60]([a-z_]+)['"\x60] is unsupported`)
 
 // refusedParam returns the parameter that a service does not take, if it can be left out.
 func refusedParam(e *apierror.Error) (string, bool) {
@@ -36,7 +43,7 @@ func refusedParam(e *apierror.Error) (string, bool) {
 		return "", false
 	}
 	param, _, _ := strings.Cut(e.Param, ".")
-	if m := inWords.FindStringSubmatch(e.Msg); param == "" && m != nil {
+	if m := inWords().FindStringSubmatch(e.Msg); param == "" && m != nil {
 		param = m[1] + m[2]
 	}
 	if !slices.Contains(droppable, param) {
@@ -51,22 +58,22 @@ func refuses(e *apierror.Error) bool {
 	case "unsupported_parameter", "unsupported_value", "unknown_parameter":
 		return true
 	}
-	return refusal.MatchString(e.Msg)
+	return refusal().MatchString(e.Msg)
 }
 
 // lessons are refusals of what stands inside messages and tools, and the quirks that a service turns out to have. The words
 // are those of DeepSeek, Groq, Kimi, Mistral and of servers written with serde and pydantic.
 var lessons = []struct {
-	words  *regexp.Regexp
+	words  func() *regexp.Regexp
 	quirks []string
 }{
-	{regexp.MustCompile(`(?i)(missing|must|require|need)[^.]{0,40}reasoning_content|reasoning_content\S?[^.]{0,30}(is missing|is required|must)`), []string{"reasoning_content=always", "reasoning_filler"}},
-	{regexp.MustCompile(`(?i)reasoning_content[^.]{0,60}(not permitted|not allowed|unsupported|not supported|unknown|unexpected|extra)|(unknown|unexpected|unsupported|extra)[^.]{0,40}reasoning_content`), []string{"reasoning_content=never"}},
-	{regexp.MustCompile(`(?i)invalid type: (sequence|array)[^.]{0,40}string|content\S?[^.]{0,40}(must|should) be a string|content[^.]{0,40}expected a string`), []string{"string_content"}},
-	{regexp.MustCompile(`(?i)response_format[^.]{0,60}(unavailable|not supported|unsupported|not available)|json_schema[^.]{0,60}(not supported|unsupported|unavailable|does not exist)`), []string{"no_json_schema"}},
-	{regexp.MustCompile(`(?i)tool_choice[^.]{0,80}(not support|unsupported|only|must be)|(not support|unsupported)[^.]{0,40}tool_choice`), []string{"no_forced_tools"}},
-	{regexp.MustCompile(`(?i)\bstrict\b[^.]{0,60}(not permitted|not allowed|unsupported|not supported|unknown|unexpected|extra)|(unknown|unexpected|unsupported|extra)[^.]{0,40}\bstrict\b`), []string{"no_strict"}},
-	{regexp.MustCompile(`(?i)unknown variant \S?developer|developer\S?[^.]{0,40}(not one of|not supported|unsupported|invalid)|(invalid|unsupported|unexpected)[^.]{0,30}role[^.]{0,30}developer`), []string{"no_developer_role", "convert"}},
+	{lazily(`(?i)(missing|must|require|need)[^.]{0,40}reasoning_content|reasoning_content\S?[^.]{0,30}(is missing|is required|must)`), []string{"reasoning_content=always", "reasoning_filler"}},
+	{lazily(`(?i)reasoning_content[^.]{0,60}(not permitted|not allowed|unsupported|not supported|unknown|unexpected|extra)|(unknown|unexpected|unsupported|extra)[^.]{0,40}reasoning_content`), []string{"reasoning_content=never"}},
+	{lazily(`(?i)invalid type: (sequence|array)[^.]{0,40}string|content\S?[^.]{0,40}(must|should) be a string|content[^.]{0,40}expected a string`), []string{"string_content"}},
+	{lazily(`(?i)response_format[^.]{0,60}(unavailable|not supported|unsupported|not available)|json_schema[^.]{0,60}(not supported|unsupported|unavailable|does not exist)`), []string{"no_json_schema"}},
+	{lazily(`(?i)tool_choice[^.]{0,80}(not support|unsupported|only|must be)|(not support|unsupported)[^.]{0,40}tool_choice`), []string{"no_forced_tools"}},
+	{lazily(`(?i)\bstrict\b[^.]{0,60}(not permitted|not allowed|unsupported|not supported|unknown|unexpected|extra)|(unknown|unexpected|unsupported|extra)[^.]{0,40}\bstrict\b`), []string{"no_strict"}},
+	{lazily(`(?i)unknown variant \S?developer|developer\S?[^.]{0,40}(not one of|not supported|unsupported|invalid)|(invalid|unsupported|unexpected)[^.]{0,30}role[^.]{0,30}developer`), []string{"no_developer_role", "convert"}},
 }
 
 // learnedQuirk marks a quirk among what a model was seen to refuse.
@@ -79,7 +86,7 @@ func taught(e *apierror.Error) []string {
 	}
 	text := strings.ReplaceAll(e.Param, ".", " ") + " " + e.Msg
 	for _, l := range lessons {
-		if l.words.MatchString(text) {
+		if l.words().MatchString(text) {
 			out := make([]string, len(l.quirks))
 			for i, q := range l.quirks {
 				out[i] = learnedQuirk + q
