@@ -46,26 +46,24 @@ var errStopped = errors.New("the reader went away")
 
 // run walks the plan. A nil error means that the answer went out whole.
 func (c *Call) run(ctx context.Context, yield yieldFunc) error {
-	plan, err := c.planned(ctx, c.query())
-	c.steps = plan.Steps
+	candidates, attempts, err := c.plan(ctx)
 	if err != nil {
 		return err
 	}
-	limits := c.g.limits("")
 	var largest int64 // context of the largest candidate that found the prompt too long
 	tooLong := false
-	for i := range plan.Candidates {
-		cand := &plan.Candidates[i]
+	for i := range candidates {
+		cand := &candidates[i]
 		if tooLong && cand.Facts.Context <= largest {
 			c.steps = append(c.steps, cand.Provider+": skipped, its context is not larger")
 			continue
 		}
-		err := c.candidate(ctx, cand, limits.Attempts, yield)
+		err := c.candidate(ctx, cand, attempts, yield)
 		if err == nil || errors.Is(err, errStopped) {
 			return err
 		}
 		e := apierror.From(err)
-		if c.Route().Attempts > 0 && c.committed() {
+		if c.tried() > 0 && c.committed() {
 			return e
 		}
 		switch apierror.PolicyOf(e.Kind).NextProvider {
@@ -74,11 +72,31 @@ func (c *Call) run(ctx context.Context, yield yieldFunc) error {
 		case apierror.IfLarger:
 			tooLong, largest = true, max(largest, cand.Facts.Context)
 		}
-		if c.Route().Attempts >= limits.Attempts {
+		if c.tried() >= attempts {
 			break
 		}
 	}
 	return c.verdict()
+}
+
+// plan returns where the request may go, and how many attempts it has. Like other set-up in this file it is a function of its
+// own, never inlined, so that its large values are off the stack while a stream waits; see decision 0005.
+//
+//go:noinline
+func (c *Call) plan(ctx context.Context) ([]route.Candidate, int, error) {
+	plan, err := c.planned(ctx, c.query())
+	c.steps = plan.Steps
+	if err != nil {
+		return nil, 0, err
+	}
+	return plan.Candidates, c.g.limits("").Attempts, nil
+}
+
+// tried returns how many attempts were made.
+func (c *Call) tried() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.route.Attempts
 }
 
 func (c *Call) committed() bool { return !c.first.IsZero() }
@@ -113,8 +131,8 @@ func (c *Call) candidate(ctx context.Context, cand *route.Candidate, attempts in
 	skip := map[string]struct{}{}
 	limit := c.g.limits(cand.Provider).Accounts
 	var last error
-	for tried := 0; tried < limit && c.Route().Attempts < attempts; tried++ {
-		lease, err := c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Conversation: c.req.Conversation, Skip: skip})
+	for tried := 0; tried < limit && c.tried() < attempts; tried++ {
+		lease, err := c.acquire(ctx, cand, skip)
 		if err != nil {
 			if last == nil {
 				c.fail(cand, nil, apierror.From(err))
@@ -136,6 +154,11 @@ func (c *Call) candidate(ctx context.Context, cand *route.Candidate, attempts in
 		}
 	}
 	return last
+}
+
+//go:noinline
+func (c *Call) acquire(ctx context.Context, cand *route.Candidate, skip map[string]struct{}) (*account.Lease, error) {
+	return c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Conversation: c.req.Conversation, Skip: skip})
 }
 
 // prepare makes the request of one candidate. The conversation is read only if the candidate speaks another format.
@@ -191,13 +214,10 @@ func storedElsewhere(req *canon.Request) error {
 // account tries one account, and once more where the table says so. The lease goes back in every case.
 func (c *Call) account(ctx context.Context, cand *route.Candidate, lease *account.Lease, attempts int, yield yieldFunc) (err error) {
 	defer func() { lease.Release(blame(err)) }()
-	policy, repeats := c.g.policy(cand.Provider), 1
-	if policy.Repeats != 0 {
-		repeats = min(max(policy.Repeats, 0), 3)
-	}
+	limit, repeats := c.patience(cand.Provider)
 	renewed := false
 	for n := 0; ; n++ {
-		err = c.attempt(ctx, cand, lease, c.timeouts(cand.Provider, &policy), yield)
+		err = c.attempt(ctx, cand, lease, limit, yield)
 		if err == nil || errors.Is(err, errStopped) || c.committed() {
 			return err
 		}
@@ -209,10 +229,10 @@ func (c *Call) account(ctx context.Context, cand *route.Candidate, lease *accoun
 			n-- // it is no repeat of the same thing, and no limit of attempts may make a good login look like a bad one
 			continue
 		}
-		if n >= repeats || c.Route().Attempts >= attempts {
+		if n >= repeats || c.tried() >= attempts {
 			return err
 		}
-		pause, again := again(e, &policy)
+		pause, again := c.again(e, cand.Provider)
 		if !again {
 			return err
 		}
@@ -224,6 +244,17 @@ func (c *Call) account(ctx context.Context, cand *route.Candidate, lease *accoun
 	}
 }
 
+// patience returns the time limits of an attempt at a provider, and how often it is repeated.
+//
+//go:noinline
+func (c *Call) patience(providerID string) (timeouts, int) {
+	policy, repeats := c.g.policy(providerID), 1
+	if policy.Repeats != 0 {
+		repeats = min(max(policy.Repeats, 0), 3)
+	}
+	return c.timeouts(providerID, &policy), repeats
+}
+
 // blame is what an account hears of an attempt's end: nothing when the reader went away, for that is nobody's fault.
 func blame(err error) error {
 	if errors.Is(err, errStopped) {
@@ -233,12 +264,14 @@ func blame(err error) error {
 }
 
 // again says whether the same account is tried once more, and after which pause.
-func again(e *apierror.Error, policy *provider.Policy) (time.Duration, bool) {
+//
+//go:noinline
+func (c *Call) again(e *apierror.Error, providerID string) (time.Duration, bool) {
 	switch apierror.PolicyOf(e.Kind).Same {
 	case apierror.RepeatOnce:
 		return 200*time.Millisecond + time.Duration(rand.Int64N(int64(600*time.Millisecond))), true
 	case apierror.RepeatIfShort:
-		return e.RetryAfter, e.RetryAfter > 0 && e.RetryAfter <= policy.ShortWait
+		return e.RetryAfter, e.RetryAfter > 0 && e.RetryAfter <= c.g.policy(providerID).ShortWait
 	default:
 		return 0, false
 	}
@@ -269,7 +302,7 @@ func (c *Call) attempt(ctx context.Context, cand *route.Candidate, lease *accoun
 	if err != nil && !errors.Is(err, errStopped) {
 		err = c.explain(ctx, cand, lease, err)
 	}
-	c.trace = append(c.trace, traceOf(cand, lease, begun, err))
+	c.note(cand, lease, begun, err)
 	return err
 }
 
@@ -352,6 +385,11 @@ func (c *Call) explain(ctx context.Context, cand *route.Candidate, lease *accoun
 	}
 	c.fail(cand, lease, &e)
 	return &e
+}
+
+//go:noinline
+func (c *Call) note(cand *route.Candidate, lease *account.Lease, begun time.Time, err error) {
+	c.trace = append(c.trace, traceOf(cand, lease, begun, err))
 }
 
 func traceOf(cand *route.Candidate, lease *account.Lease, begun time.Time, err error) record.Attempt {

@@ -69,22 +69,13 @@ func yieldError(yield func(canon.Event, error) bool, err error) { yield(canon.Ev
 // once yields the answer of one call. An error that comes before anything else is returned instead of being yielded.
 func (a *asking) once(yield func(canon.Event, error) bool) *apierror.Error {
 	t := &a.try
-	answer, err := Do(a.ctx, a.client, t.Call)
-	t.Call.Body, t.Call.Header = nil, nil // sent
+	body, status, events, err := a.open()
 	if err != nil {
-		return apierror.From(err)
+		return err
 	}
-	if !answer.OK() {
-		return t.Call.refusal(answer, t.Refused)
-	}
-	if t.Head != nil {
-		t.Head(answer.Header)
-		t.Head = nil
-	}
-	body, status := answer.Body, answer.Status // the head goes
 	defer body.Close()
 	begun, done := false, false
-	for ev, err := range t.Read(answer.ContentType(), body) {
+	for ev, err := range events {
 		if err != nil {
 			return t.broken(begun, err, status, yield)
 		}
@@ -100,6 +91,27 @@ func (a *asking) once(yield func(canon.Event, error) bool) *apierror.Error {
 		return nil
 	}
 	return t.broken(begun, apierror.New(apierror.Truncated, "the service ended its answer before it was complete"), status, yield)
+}
+
+// open sends the call, and returns the events of its answer once the head is there. What it needs for that lies on the stack
+// no more while a stream waits.
+//
+//go:noinline
+func (a *asking) open() (body io.ReadCloser, status int, events canon.Stream, refused *apierror.Error) {
+	t := &a.try
+	answer, err := Do(a.ctx, a.client, t.Call)
+	t.Call.Body, t.Call.Header = nil, nil // sent
+	if err != nil {
+		return nil, 0, nil, apierror.From(err)
+	}
+	if !answer.OK() {
+		return nil, 0, nil, t.Call.refusal(answer, t.Refused)
+	}
+	if t.Head != nil {
+		t.Head(answer.Header)
+		t.Head = nil
+	}
+	return answer.Body, answer.Status, t.Read(answer.ContentType(), answer.Body), nil
 }
 
 // broken tells of an answer that went wrong: to the reader, if it has seen something of it.

@@ -16,7 +16,7 @@ var ErrFrameTooLarge = errors.New("an event of the stream is larger than 64 MiB"
 // Sizes of a stream's buffer. A line that does not fit makes it grow, and so does a service that sends faster than it is
 // read. It shrinks as soon as little comes at a time, for thousands of slow streams may be open at once.
 const (
-	firstBuffer = 1 << 10
+	firstBuffer = 4 << 10
 	slowBuffer  = 512
 	fastBuffer  = 16 << 10
 )
