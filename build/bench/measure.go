@@ -44,7 +44,7 @@ func measure(o options) error {
 	b := &bench{options: o, home: home, streams: 40, count: 500, pairs: pairs(o.pair),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2000, DisableCompression: true}}}
 	if o.quick {
-		b.streams, b.count, b.rounds = 25, 150, 1
+		b.streams, b.count, b.rounds = 25, 400, 1 // fewer chunks would measure the beginning of streams
 	}
 	if len(b.pairs) == 0 {
 		return fmt.Errorf("no pair is called %q", o.pair)
@@ -69,7 +69,7 @@ func (b *bench) run() (err error) {
 	}
 	defer b.patched.stop()
 	if b.wants("idle") {
-		time.Sleep(2 * time.Second)
+		time.Sleep(5 * time.Second) // two seconds after its start it gives back what starting took
 		fmt.Printf("idle memory: plain %s, patchbay %s\n", mb(b.plain.rss()), mb(b.patched.rss()))
 	}
 	for _, m := range []struct {
