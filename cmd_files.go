@@ -58,7 +58,8 @@ func (a *app) listFiles(cmd *cobra.Command, _ []string) error {
 			return err
 		}
 		err = printList(a, list, "ID|PROVIDER|WHO|STATE|TOKEN ENDS|FILE|DETAIL", func(f api.FileView) []string {
-			return []string{f.ID, f.Provider, orElse(f.Email, f.Identity), fileState(f), shown(f.Expires), orElse(f.Program, "-") + ": " + f.Path, clip(f.Note)}
+			where := orElse(f.Program, "-") + ": " + f.Path
+			return []string{f.ID, f.Provider, orElse(f.Email, f.Identity), fileState(f), shown(f.Expires), where, clip(f.Note)}
 		}, "No login of another program was found. Further paths can be named by credential_files.paths in the settings.")
 		if err != nil || a.json {
 			return err

@@ -118,7 +118,9 @@ func (b *Backend) fileFacts(ctx context.Context) []doctor.File {
 	var out []doctor.File
 	for _, f := range b.files.List(ctx) {
 		if f.State != credfile.Declined { // the doctor has its own word for that
-			out = append(out, doctor.File{ID: f.ID, Provider: f.Provider, Path: f.Path, Program: f.Program, State: string(f.State), Note: f.Note, Account: f.Label})
+			out = append(out, doctor.File{
+				ID: f.ID, Provider: f.Provider, Path: f.Path, Program: f.Program, State: string(f.State), Note: f.Note, Account: f.Label,
+			})
 		}
 	}
 	return out

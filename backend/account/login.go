@@ -97,6 +97,9 @@ func (p *Pools) updateSignedIn(ctx context.Context, id string, in SignIn) (Statu
 			a.Settings = map[string]string{}
 		}
 		maps.Copy(a.Settings, in.Settings)
+		if a.Owner != CLI {
+			delete(a.Settings, provider.SettingFile) // it follows no file any more
+		}
 	})
 	if err != nil {
 		return Status{}, err

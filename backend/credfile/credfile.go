@@ -280,7 +280,8 @@ func idOf(p place) string {
 }
 
 // claudeText is what is said of a login of Claude Code (Anthropic's legal page for Claude Code, 2026-02).
-const claudeText = "Claude subscriptions can only be used inside Claude Code. Use an API key here (`patchbay accounts add anthropic`), or point Claude Code at Patchbay."
+const claudeText = "Claude subscriptions can only be used inside Claude Code. Use an API key here (`patchbay accounts add anthropic`), " +
+	"or point Claude Code at Patchbay."
 
 // claude notices the login of Claude Code, which is never opened.
 func (f *Files) claude() (Found, bool) {
@@ -373,7 +374,8 @@ func (f *Files) lead(ctx context.Context, o Offer, p place, a account.Status, r 
 	case holds:
 		c, err := f.unmasked(ctx, o, p, a.Account, r.login)
 		if err != nil {
-			f.needs.Log.Warn("Whose login a file holds now cannot be found out; it is not used before", "account", a.ID, "file", p.path, "err", apierror.From(err).Msg)
+			f.needs.Log.Warn("Whose login a file holds now cannot be found out; it is not used before",
+				"account", a.ID, "file", p.path, "err", apierror.From(err).Msg)
 			return false
 		}
 		if !samePerson(a.Identity, c.Identity()) {

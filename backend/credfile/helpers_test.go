@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 // fake is a provider whose program keeps {"access","refresh","email","expires","kind"} in ~/.fake/auth.json.
 type fake struct {
 	info     provider.Info
+	renewals atomic.Int64
 	complete func(context.Context, provider.Env, provider.Credential) (provider.Credential, error)
 }
 
@@ -40,6 +42,15 @@ func (d *fake) Complete(ctx context.Context, env provider.Env, c provider.Creden
 		return c, nil
 	}
 	return d.complete(ctx, env, c)
+}
+
+func (d *fake) Exchange(context.Context, provider.Env, provider.Grant) (provider.Credential, error) {
+	return provider.Credential{}, errors.New("nobody signs in here")
+}
+
+func (d *fake) Refresh(_ context.Context, _ provider.Env, old provider.Credential) (provider.Credential, error) {
+	d.renewals.Add(1)
+	return provider.Credential{Access: secret.New("CANARY-renewed"), Refresh: old.Refresh, Expiry: time.Now().Add(time.Hour)}, nil
 }
 
 func (d *fake) ReadFile(f provider.File) (provider.FileLogin, error) {

@@ -84,10 +84,12 @@ func (f *Files) Borrow(ctx context.Context, id string, u Use) (account.Status, e
 		if samePerson(h.account.Identity, c.Identity()) {
 			return account.Status{}, apierror.Invalid("id", "the account %s follows this file already", h.account.Name)
 		}
-		return account.Status{}, apierror.Invalid("id", "the account %s follows this file and waits for its own login to come back: release it first", h.account.Name)
+		return account.Status{}, apierror.Invalid("id",
+			"the account %s follows this file and waits for its own login to come back: release it first", h.account.Name)
 	}
 	if c.Access.Empty() && !h.offer.Info.Policy.RefreshBorrowed {
-		return account.Status{}, apierror.Invalid("id", "the file holds no token that can be lent now: use %s once, or adopt the login", cmp.Or(h.program, "its program"))
+		return account.Status{}, apierror.Invalid("id", "the file holds no token that can be lent now: use %s once, or adopt the login",
+			cmp.Or(h.program, "its program"))
 	}
 	own, there := f.sameperson(h.provider, c.Identity())
 	if there && own.State != account.NeedsLogin {
@@ -114,7 +116,8 @@ func (f *Files) Adopt(ctx context.Context, id string, u Use) (account.Status, er
 	own, there := f.sameperson(h.provider, c.Identity())
 	switch {
 	case c.Refresh.Empty() || h.login.Login == "":
-		return account.Status{}, apierror.Invalid("id", "this login cannot be renewed by Patchbay: borrow it, or sign in with `patchbay login %s`", h.provider)
+		return account.Status{}, apierror.Invalid("id",
+			"this login cannot be renewed by Patchbay: borrow it, or sign in with `patchbay login %s`", h.provider)
 	case h.borrowed && !samePerson(h.account.Identity, c.Identity()):
 		return account.Status{}, apierror.Invalid("id", "%s", changedText(h.place, h.account, c))
 	case there && own.Owner == account.Ours && own.State != account.NeedsLogin:
@@ -123,16 +126,13 @@ func (f *Files) Adopt(ctx context.Context, id string, u Use) (account.Status, er
 		return account.Status{}, apierror.Invalid("accept", "%s Confirm that you have read this (accept) to go on.", AdoptText(h.offer.Info, h.program))
 	}
 	in := account.SignIn{
-		Provider: h.provider, Login: h.login.Login, Name: f.nameFor(h, u.Name), Proxy: u.Proxy.Reveal(), Owner: account.Ours, Settings: maps.Clone(h.login.Settings), Credential: c,
+		Provider: h.provider, Login: h.login.Login, Name: f.nameFor(h, u.Name), Proxy: u.Proxy.Reveal(), Owner: account.Ours,
+		Settings: maps.Clone(h.login.Settings), Credential: c,
 	}
 	if h.borrowed {
 		in.Account = h.account.ID
 	}
-	st, err := f.signIn(ctx, h, in)
-	if err != nil || st.Settings[provider.SettingFile] == "" {
-		return st, err
-	}
-	return f.needs.Accounts.Update(ctx, st.ID, func(a *account.Account) { delete(a.Settings, provider.SettingFile) })
+	return f.signIn(ctx, h, in)
 }
 
 // AdoptText says what adopting a login means.
@@ -141,7 +141,8 @@ func AdoptText(info provider.Info, program string) string {
 	if info.Policy.RefreshBorrowed {
 		return fmt.Sprintf("Patchbay keeps a copy of this login and renews it by itself. %s stays signed in, and the file is not changed.", capital(program))
 	}
-	return fmt.Sprintf("Patchbay renews this login by itself from now on, and each renewal makes the one in the file worthless: %s may be signed out and then needs a sign-in of its own. "+
+	return fmt.Sprintf("Patchbay renews this login by itself from now on, and each renewal makes the one in the file worthless: "+
+		"%s may be signed out and then needs a sign-in of its own. "+
 		"The file is not changed. To keep both signed in, sign in here separately (`patchbay login %s`).", program, info.ID)
 }
 
@@ -196,7 +197,8 @@ func (f *Files) signIn(ctx context.Context, h held, in account.SignIn) (account.
 	case kind == apierror.AuthExpired || kind == apierror.AccountBlocked:
 		return account.Status{}, err
 	default:
-		f.needs.Log.Warn("The service did not say more of a login; it is asked again when it is used", "provider", h.provider, "err", apierror.From(err).Msg)
+		f.needs.Log.Warn("The service did not say more of a login; it is asked again when it is used",
+			"provider", h.provider, "err", apierror.From(err).Msg)
 	}
 	if own, ok := f.sameperson(h.provider, in.Identity()); ok && own.ID != in.Account && own.Owner == account.Ours && own.State != account.NeedsLogin {
 		return account.Status{}, apierror.Invalid("id", "the account %s is signed in as the same person already", own.Name) // only the service knew

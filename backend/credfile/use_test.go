@@ -79,6 +79,57 @@ func TestGoogleLikeLoginsLendTheirRefreshToken(t *testing.T) {
 	}
 }
 
+// A login that is over is read again. Its refresh token is redeemed only where that signs nobody out, in memory, and the file
+// stays as it is.
+func TestRefreshTokenIsRedeemedWhereItStaysGoodAlone(t *testing.T) {
+	for _, harmless := range []bool{false, true} {
+		l := newLab(t)
+		l.driver.info.Policy.RefreshBorrowed = harmless
+		l.offers[0].Info = l.driver.info
+		write(t, l.path, login("1", "ann@example.test", "Expires", "2020-01-02T03:04:05Z"))
+		before := snapshot(t, l.home)
+		st := l.borrow()
+		stored, already := l.stored(st.ID), l.driver.renewals.Load() // to ask the service about it
+		err := l.accounts.Renew(t.Context(), st.ID)
+		if harmless {
+			must(t, err)
+		} else {
+			wantError(t, err, "use that program once")
+		}
+		if n := l.driver.renewals.Load(); harmless && n != already+1 || !harmless && n != 0 {
+			t.Errorf("harmless %v: %d renewals, %d before", harmless, n, already)
+		}
+		if l.stored(st.ID) != stored {
+			t.Error("what was renewed in memory was stored")
+		}
+		if d := cmp.Diff(before, snapshot(t, l.home)); d != "" {
+			t.Errorf("the home was touched: %s", d)
+		}
+		write(t, l.path, login("2", "ann@example.test", "Expires", "2099-01-02T03:04:05Z"))
+		l.sync(t.Context(), l.path)
+		if a := l.get(st.ID); a.State != account.Ready || a.Expires.Year() != 2099 {
+			t.Errorf("the program's own renewal was not taken: %+v", a)
+		}
+	}
+}
+
+// Who signs in to a borrowed account has a login of their own: the file counts no more.
+func TestSignInEndsTheBorrowing(t *testing.T) {
+	l := newLab(t)
+	write(t, l.path, login("1", "ann@example.test"))
+	st := l.borrow()
+	got, isNew, err := l.accounts.SignIn(t.Context(), account.SignIn{Provider: "fake", Account: st.ID, Credential: provider.Credential{
+		Access: secret.New("own"), Refresh: secret.New("own"), Extra: map[string]string{provider.ExtraIdentity: st.Identity},
+	}})
+	must(t, err)
+	if isNew || got.ID != st.ID || got.Owner != account.Ours || got.Settings[provider.SettingFile] != "" || got.Settings["region"] != "eu" {
+		t.Errorf("%+v", got)
+	}
+	if f := l.one(); f.State != SignedIn {
+		t.Errorf("%+v", f)
+	}
+}
+
 // A file may hold a refresh token alone. Where that may not be used there is nothing to lend.
 func TestRefreshTokenAlone(t *testing.T) {
 	l := newLab(t)

@@ -102,3 +102,48 @@ func TestBorrowedLoginOfCodexCLI(t *testing.T) {
 		t.Error("the file was changed", err)
 	}
 }
+
+// Google's refresh tokens stay good when they are used, so a borrowed login is renewed in memory; the file stays as it is.
+func TestBorrowedLoginOfAntigravity(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "antigravity-oauth-token")
+	b := testkit.Start(t, testkit.Options{Accounts: map[string][]string{}, Config: "credential_files:\n  paths:\n    antigravity: ['" + path + "']\n"})
+	in := b.Sim.Assist(simulator.Antigravity)
+	g, ok := in.Issue("ann@example.test")
+	if !ok {
+		t.Fatal("the simulated service does not know her")
+	}
+	text := `{"token":{"access_token":"` + g.Access + `","token_type":"Bearer","refresh_token":"` + g.Refresh + `","expiry":"` +
+		time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano) + `"},"auth_method":"consumer"}`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, err := b.Backend.Files(t.Context())
+	if err != nil || len(list) != 1 || list[0].State != "found" {
+		t.Fatalf("%+v %v", list, err)
+	}
+	st, err := b.Backend.BorrowFile(t.Context(), list[0].ID, api.FileUse{AcceptRisk: true})
+	if err != nil || st.Owner != "cli" || st.Name != "ann@example.test" {
+		t.Fatalf("%+v %v", st, err)
+	}
+	ask := func() {
+		t.Helper()
+		resp, body := b.Do(t, "POST", "/v1/chat/completions", strings.Replace(chatHello, "%", "antigravity/claude-sonnet-4-6", 1))
+		if resp.StatusCode != 200 || !strings.Contains(body, "You said: hello there") {
+			t.Fatalf("%d %s", resp.StatusCode, body)
+		}
+	}
+	ask()
+	in.ExpireAccess()
+	ask()
+	if c := in.Counts(); c.Refreshes != 1 || c.Reuses != 0 || !in.Works(g.Refresh) {
+		t.Errorf("%+v", c)
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != text {
+		t.Error("the file was changed", err)
+	}
+	for _, secret := range []string{g.Access, g.Refresh} {
+		if strings.Contains(b.Log.String(), secret) {
+			t.Error("the log tells a token")
+		}
+	}
+}

@@ -99,7 +99,8 @@ func (d Driver) ReadFile(f provider.File) (provider.FileLogin, error) {
 	if !d.owns(s.madeBy(client, f.Format)) {
 		return provider.FileLogin{}, provider.ErrNoLogin
 	}
-	out := provider.FileLogin{Credential: oauth.Token{Access: s.Access, Refresh: s.Refresh, ID: s.ID}.Credential(), Login: d.profile().info.Logins[0].Key()}
+	c := oauth.Token{Access: s.Access, Refresh: s.Refresh, ID: s.ID}.Credential()
+	out := provider.FileLogin{Credential: c, Login: d.profile().info.Logins[0].Key()}
 	out.Issued, out.Expiry = time.Time{}, s.end(f.Modified)
 	if out.Identity() == "" && f.Beside != nil && f.Format == formatShared {
 		out.Note = signedInAs(f.Beside)

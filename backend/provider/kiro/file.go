@@ -37,7 +37,8 @@ var files = []provider.CredentialFile{
 	{Path: "~/.local/share/kiro-cli/data.sqlite3", Format: formatCLI, Program: "Kiro CLI", OS: "linux", Env: "KIROCLI_DB_PATH"},
 	{Path: "~/Library/Application Support/kiro-cli/data.sqlite3", Format: formatCLI, Program: "Kiro CLI", OS: "darwin", Env: "KIROCLI_DB_PATH"},
 	{Path: `%LOCALAPPDATA%/Kiro-Cli/data.sqlite3`, Format: formatCLI, Program: "Kiro CLI", OS: "windows", Env: "KIROCLI_DB_PATH"},
-	{Path: "~/.local/share/amazon-q/data.sqlite3", Format: formatCLI, Program: "Amazon Q CLI", OS: "linux", Env: "XDG_DATA_HOME", Base: "~/.local/share"},
+	{Path: "~/.local/share/amazon-q/data.sqlite3", Format: formatCLI, Program: "Amazon Q CLI", OS: "linux",
+		Env: "XDG_DATA_HOME", Base: "~/.local/share"},
 	{Path: "~/Library/Application Support/amazon-q/data.sqlite3", Format: formatCLI, Program: "Amazon Q CLI", OS: "darwin"},
 }
 
@@ -280,7 +281,8 @@ func readCLI(f provider.File) (provider.FileLogin, error) {
 	if json.Unmarshal([]byte(have[key]), &in, jsontext.AllowDuplicateNames(true)) != nil {
 		return provider.FileLogin{}, errNoJSON
 	}
-	t := fileToken{Access: in.Access, Refresh: in.Refresh, Expires: in.Expires, Region: in.Region, Start: in.Start, ARN: in.ARN, Provider: in.Provider, Method: "idc"}
+	t := fileToken{Access: in.Access, Refresh: in.Refresh, Expires: in.Expires, Region: in.Region, Start: in.Start, ARN: in.ARN,
+		Provider: in.Provider, Method: "idc"}
 	if strings.Contains(key, ":social:") {
 		t.Method = "social"
 	} else if key := first(have, clientKeys); key != "" {
