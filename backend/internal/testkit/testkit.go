@@ -140,7 +140,8 @@ func (b *Bay) run(t testing.TB, o Options) (stop func()) {
 		text += "  " + p.id + ":\n    base_url: " + b.Sim.BaseURL(p.upstream) + "\n" + p.more
 	}
 	for _, name := range []string{simulator.GeminiCLI, simulator.Antigravity} {
-		text += "  " + name + ":\n    enabled: true\n    priority: 900\n    limits:\n      concurrent: 64\n    base_url: " + b.Sim.BaseURL(name) + "\n    login_url: " + b.Sim.BaseURL(name) + "\n"
+		text += "  " + name + ":\n    enabled: true\n    priority: 900\n    limits:\n      concurrent: 64\n    base_url: " + b.Sim.BaseURL(name) +
+			"\n    login_url: " + b.Sim.BaseURL(name) + "\n"
 	}
 	text += o.Config
 	file := filepath.Join(b.Home, "config.yaml")

@@ -281,7 +281,8 @@ func (l *loadJSON) refused(r *setupRules, otherwise *apierror.Error) error {
 	if said == "" && otherwise != nil {
 		return otherwise
 	}
-	return apierror.New(apierror.AccountBlocked, "Google does not offer this service to this account: %s", strings.TrimSuffix(cmp.Or(said, "no reason was given"), "."))
+	said = strings.TrimSuffix(cmp.Or(said, "no reason was given"), ".")
+	return apierror.New(apierror.AccountBlocked, "Google does not offer this service to this account: %s", said)
 }
 
 // verify asks a person to prove who they are.

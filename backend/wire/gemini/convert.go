@@ -164,7 +164,7 @@ func (x *Exchange) system(w *writer) {
 	var texts []string
 	for i := range x.req.System {
 		t := x.req.System[i].Text
-		if t == "" || x.family != wire.FamilyClaude && strings.HasPrefix(t, "x-anthropic-billing-header:") {
+		if t == "" || strings.HasPrefix(t, "x-anthropic-billing-header:") {
 			continue
 		}
 		texts = append(texts, t)
