@@ -17,7 +17,8 @@ var kiroScenarios = []scenarioInfo{
 	}},
 	{"aws_exception", "An exception inside an answer that began with 200 (Kiro; elsewhere as error_chunk).", "type=ThrottlingException,after=1", func(p *plan, _ *turn, a arguments) {
 		p.d.errorAt = a.number("after", -1)
-		p.d.errorWith = &failure{kind: failServer, code: a.text("type", "ThrottlingException"), message: a.text("message", "Too many requests, please wait before trying again."), param: a.text("reason", "")}
+		p.d.errorWith = &failure{kind: failServer, code: a.text("type", "ThrottlingException"), param: a.text("reason", ""),
+			message: a.text("message", "Too many requests, please wait before trying again.")}
 	}},
 	{"frames", "Frames that are damaged: unknown, half, prelude, crc, giant, error (Kiro).", "kind=crc", func(p *plan, _ *turn, a arguments) {
 		p.reply.oddity = a.text("kind", "crc")

@@ -201,7 +201,8 @@ type profile struct {
 // profiles asks for the profiles of an organisation's account in both regions, the likelier one first. A refusal or an empty
 // list in one region is normal.
 func (u *upstream) profiles(ctx context.Context, c provider.Credential, l login) ([]profile, error) {
-	op := operation{rest: "/List-Available-Profiles", target: "ListAvailableProfiles", old: "/ListAvailableProfiles", post: true, body: map[string]any{"maxResults": 10}}
+	op := operation{rest: "/List-Available-Profiles", target: "ListAvailableProfiles", old: "/ListAvailableProfiles",
+		post: true, body: map[string]any{"maxResults": 10}}
 	regions := []string{nearest(l.region), regionUS, regionEU}
 	var all []profile
 	var failed error

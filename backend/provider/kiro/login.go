@@ -341,9 +341,11 @@ func (d Driver) Exchange(ctx context.Context, env provider.Env, g provider.Grant
 	switch option {
 	case "google", "github":
 	case "":
-		return provider.Credential{}, apierror.New(apierror.AuthExpired, "the code alone is not enough: paste the whole address of the page that the browser ended on")
+		return provider.Credential{}, apierror.New(apierror.AuthExpired,
+			"the code alone is not enough: paste the whole address of the page that the browser ended on")
 	default:
-		return provider.Credential{}, apierror.New(apierror.AuthExpired, "this page signed in with %q; start again and choose AWS Builder ID or the organisation's sign-in", option)
+		return provider.Credential{}, apierror.New(apierror.AuthExpired,
+			"this page signed in with %q; start again and choose AWS Builder ID or the organisation's sign-in", option)
 	}
 	redirect := g.Redirect + cmp.Or(g.RedirectPath, g.Login.CallbackPath) + "?login_option=" + option
 	a, err := postKiro(ctx, env, h.auth+"/oauth/token", object{"code": g.Code.Reveal(), "code_verifier": g.Verifier.Reveal(), "redirect_uri": redirect},
