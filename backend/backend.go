@@ -32,6 +32,7 @@ import (
 	"patchbay/backend/logging"
 	"patchbay/backend/oauth"
 	"patchbay/backend/preset"
+	"patchbay/backend/prompt"
 	"patchbay/backend/provider"
 	"patchbay/backend/record"
 	"patchbay/backend/route"
@@ -69,6 +70,7 @@ type Backend struct {
 	files    *credfile.Files
 	router   *route.Router
 	record   *record.Log
+	prompts  *prompt.Rules
 	gateway  *gateway.Gateway
 	server   *server.Server
 	token    secret.Value
@@ -322,8 +324,10 @@ func (b *Backend) openFront() {
 	b.record = record.NewLog(b.db, b.bus, b.log.For("record"), record.Options{
 		Age: time.Duration(cfg.Record.Retention.Days) * 24 * time.Hour, Rows: cfg.Record.Retention.Rows,
 	})
+	b.prompts = prompt.New(b.log.For("prompt"))
+	b.setPrompts(cfg)
 	b.gateway = gateway.New(gateway.Options{
-		Planner: b.router, Accounts: b.accounts, Keys: b.keys, Log: b.record, Limits: b.limits, Policy: b.policy, Logger: b.log.For("gateway"),
+		Planner: b.router, Accounts: b.accounts, Keys: b.keys, Prompts: b.prompts, Editors: editors(), Log: b.record, Limits: b.limits, Policy: b.policy, Logger: b.log.For("gateway"),
 	})
 	b.server = server.New(b.serverOptions())
 }
@@ -388,6 +392,7 @@ func (b *Backend) settingsChanged(_, cfg *config.Config) {
 	if err := b.log.SetLevels(cfg.Log.Level, cfg.Log.Packages); err != nil {
 		b.log.Logger().Warn("The log levels cannot be set", "err", err)
 	}
+	b.setPrompts(cfg)
 	b.router.Rebuild()
 	b.files.Refresh()
 	for _, moved := range []chan struct{}{b.moved, b.moved2} {
@@ -424,6 +429,7 @@ func (b *Backend) Run(ctx context.Context) error {
 	jobs, jctx := errgroup.WithContext(ctx)
 	jobs.Go(func() error { return b.settings.Run(jctx) })
 	jobs.Go(func() error { return b.watchLists(jctx) })
+	jobs.Go(func() error { return b.prompts.Run(jctx) })
 	jobs.Go(func() error { return b.watchVault(jctx) })
 	jobs.Go(func() error { return b.accounts.RunRefresh(jctx) })
 	jobs.Go(func() error { return b.files.Run(jctx) })

@@ -99,7 +99,17 @@ type Edit struct {
 }
 
 // AppendEdited appends the object with the edits made and everything else byte for byte as it came.
-func (o Object) AppendEdited(dst []byte, edits ...Edit) []byte {
+func (o Object) AppendEdited(dst []byte, edits ...Edit) []byte { return o.edit(dst, edits, nil) }
+
+// Edited returns the object with the edits made, in a body of its own.
+func (o Object) Edited(edits ...Edit) Object {
+	var out Object
+	out.Raw = o.edit(make([]byte, 0, len(o.Raw)+256), edits, func(m Member) { out.Members = append(out.Members, m) })
+	return out
+}
+
+// edit appends the edited object to dst and tells note, which may be nil, where each member stands in the result.
+func (o Object) edit(dst []byte, edits []Edit, note func(Member)) []byte {
 	used := make([]bool, len(edits))
 	head, tail := bytes.IndexByte(o.Raw, '{')+1, bytes.LastIndexByte(o.Raw, '}')
 	if n := len(o.Members); n > 0 {
@@ -119,8 +129,12 @@ func (o Object) AppendEdited(dst []byte, edits ...Edit) []byte {
 			dst = append(dst, o.Raw[o.Members[i-1].ValueEnd:m.NameStart]...)
 		}
 		empty = false
+		at := len(dst)
 		dst = append(dst, o.Raw[m.NameStart:m.ValueStart]...)
 		dst = append(dst, value...)
+		if note != nil {
+			note(Member{m.Name, at, at + m.ValueStart - m.NameStart, len(dst)})
+		}
 	}
 	for i, e := range edits {
 		if used[i] || e.Value == nil {
@@ -130,9 +144,14 @@ func (o Object) AppendEdited(dst []byte, edits ...Edit) []byte {
 			dst = append(dst, ',')
 		}
 		empty = false
+		at := len(dst)
 		dst, _ = jsontext.AppendQuote(dst, e.Name) // our own names: always valid
 		dst = append(dst, ':')
+		value := len(dst)
 		dst = append(dst, e.Value...)
+		if note != nil {
+			note(Member{e.Name, at, value, len(dst)})
+		}
 	}
 	return append(dst, o.Raw[tail:]...)
 }

@@ -21,6 +21,7 @@ type Config struct {
 	Server          Server              `yaml:"server"`
 	Providers       map[string]Provider `yaml:"providers"`
 	Routing         Routing             `yaml:"routing"`
+	Prompts         map[string]Prompt   `yaml:"prompts"`
 	Timeouts        Timeouts            `yaml:"timeouts"`
 	Media           Media               `yaml:"media"`
 	CredentialFiles CredentialFiles     `yaml:"credential_files"`
@@ -92,6 +93,17 @@ type Routing struct {
 	Aliases     map[string]string   `yaml:"aliases"`      // model name, or pattern ending in *, to model or provider/model
 	Chains      map[string][]string `yaml:"chains"`       // provider, or provider/model, to what is tried next
 	MaxAttempts int                 `yaml:"max_attempts"` // per request
+}
+
+// Prompt is a rule for the system text of requests: a text of the person's own, replacements, or both.
+type Prompt struct {
+	Mode          string            `yaml:"mode"`           // override, append or prepend; "" = append
+	Text          string            `yaml:"text"`           // or
+	File          string            `yaml:"file"`           // a whole path; read again when the file changes
+	Providers     []string          `yaml:"providers"`      // empty = all
+	Keys          []string          `yaml:"keys"`           // names or ids of client keys; empty = all
+	Replace       map[string]string `yaml:"replace"`        // text to text
+	ReplaceRegexp map[string]string `yaml:"replace_regexp"` // regular expression to text
 }
 
 // Timeouts are the time limits of every call; 0 = none.

@@ -48,6 +48,16 @@ schema_version: 1
 #     kiro: [anthropic, deepseek/deepseek-chat]
 #   max_attempts: 8
 
+# prompts:                        # rules for the system text that apps send
+#   house:
+#     mode: append                # override, append or prepend
+#     text: Answer in English.    # or file: /home/me/rules.md, read again when it changes
+#     providers: []               # only for these; empty: all
+#     keys: []                    # only for these client keys; empty: all
+#   names:
+#     replace: {Claude Code: the assistant}
+#     replace_regexp: {'(?i)today is [^.]*\.': ''}
+
 # timeouts:
 #   connect: 10s
 #   first_event: 2m               # until the first sign of an answer

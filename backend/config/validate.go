@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ func validate(cfg *Config, builtin []string) errorList {
 		c.provider("providers."+id, id, p)
 	}
 	c.routing()
+	c.prompts()
 	c.files()
 	c.limits()
 	c.log()
@@ -234,6 +236,42 @@ func (c *checker) routing() {
 	}
 	if n := c.cfg.Routing.MaxAttempts; n < 1 || n > 100 {
 		c.fail("routing.max_attempts", "this must be between 1 and 100")
+	}
+}
+
+// prompts checks the rules for system text. Whether a file is there is no question of the settings: a rule goes on without.
+func (c *checker) prompts() {
+	for name, p := range c.cfg.Prompts {
+		key := "prompts." + name
+		switch p.Mode {
+		case "", "override", "append", "prepend":
+		default:
+			c.fail(key+".mode", strconv.Quote(p.Mode)+" is no mode: use override, append or prepend")
+		}
+		switch {
+		case p.Text != "" && p.File != "":
+			c.fail(key+".file", "a rule has a text or a file, not both")
+		case p.Mode != "" && p.Text == "" && p.File == "":
+			c.fail(key+".text", "this is missing: give a text or a file")
+		case p.Text == "" && p.File == "" && len(p.Replace)+len(p.ReplaceRegexp) == 0:
+			c.fail(key, "the rule does nothing: give a text, a file or replacements")
+		}
+		if p.File != "" && !filepath.IsAbs(p.File) {
+			c.fail(key+".file", strconv.Quote(p.File)+" is no whole path: begin at the root of the disk")
+		}
+		for _, id := range p.Providers {
+			if !c.known(id) {
+				c.fail(key+".providers", strconv.Quote(id)+" is no provider")
+			}
+		}
+		if _, empty := p.Replace[""]; empty {
+			c.fail(key+".replace", "an empty text stands everywhere: it cannot be replaced")
+		}
+		for from := range p.ReplaceRegexp {
+			if _, err := regexp.Compile(from); err != nil {
+				c.fail(key+".replace_regexp", strconv.Quote(from)+" is no regular expression: "+err.Error())
+			}
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"patchbay/backend/provider"
 	"patchbay/backend/record"
 	"patchbay/backend/route"
+	"patchbay/backend/wire"
 )
 
 // Limits bound the work for one request.
@@ -57,11 +58,18 @@ type Keys interface {
 	Enter(ctx context.Context, id string) (_ context.Context, done func(tokens int64), err error)
 }
 
+// Prompts tells what is to be done with the system text of a request, nil for nothing, and what the trace says of it.
+type Prompts interface {
+	Edit(provider, keyID, keyName string) (*wire.SystemEdit, []string)
+}
+
 // Gateway answers requests. It is safe for concurrent use.
 type Gateway struct {
 	plan     Planner
 	accounts Accounts
 	keys     Keys
+	prompts  Prompts
+	editors  map[string]wire.SystemEditor
 	record   Log
 	limits   func(providerID string) Limits
 	policy   func(providerID string) provider.Policy
@@ -74,7 +82,9 @@ type Gateway struct {
 type Options struct {
 	Planner  Planner
 	Accounts Accounts
-	Keys     Keys // nil counts nothing
+	Keys     Keys                         // nil counts nothing
+	Prompts  Prompts                      // nil changes nothing
+	Editors  map[string]wire.SystemEditor // by wire format
 	Log      Log
 	// Limits and Policy return what holds for a provider now; they may change at run time.
 	Limits func(providerID string) Limits
@@ -84,7 +94,7 @@ type Options struct {
 
 // New returns a Gateway.
 func New(o Options) *Gateway {
-	return &Gateway{plan: o.Planner, accounts: o.Accounts, keys: o.Keys, record: o.Log, limits: o.Limits, policy: o.Policy, log: o.Logger, opaque: newOpaqueStore()}
+	return &Gateway{plan: o.Planner, accounts: o.Accounts, keys: o.Keys, prompts: o.Prompts, editors: o.Editors, record: o.Log, limits: o.Limits, policy: o.Policy, log: o.Logger, opaque: newOpaqueStore()}
 }
 
 // Caller says who asks and how.

@@ -43,7 +43,7 @@ func (Codec) Decode(op wire.Op, r *http.Request, body []byte) (*canon.Request, e
 	}
 	readHeaders(req, r)
 	req.Seed = seed(o)
-	req.Defer(func(req *canon.Request) error { return expand(req, o) })
+	req.Defer(func(req *canon.Request) error { return expand(req, req.Body) })
 	if len(body) <= wire.EagerLimit {
 		if err := req.Expand(); err != nil {
 			return nil, err
