@@ -88,6 +88,7 @@ type Query struct {
 	Provider, Model string
 	Conversation    string              // calls with the same one stay on one account where they can; "" = no matter
 	Skip            map[string]struct{} // ids of accounts that were tried
+	Wait            time.Duration       // how long to wait where accounts are at their limit of calls only; 0 = not at all
 }
 
 // Needs is what Pools is built from.

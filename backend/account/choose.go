@@ -37,13 +37,28 @@ func (l *Lease) Label() string { return l.name }
 // not cooling down for it and are not skipped, it takes the lowest priority number; inside that tier the one bound to
 // the conversation, else the one with the fewest calls in flight, else the one that was idle longest.
 //
+// Where every account that could serve is at its limit of calls, it waits up to Query.Wait for one to come free; at most
+// maxWaiting calls of a provider wait.
+//
 // The error is apierror.NotConfigured if the provider has no account, ModelNotFound if no account has the model, and
 // otherwise NoAccount with the time at which the first will be free and why each one was passed over.
 func (p *Pools) Acquire(ctx context.Context, q Query) (*Lease, error) {
+	var patience <-chan time.Time
 	for {
 		e, gen, err := p.reserve(q)
 		if err != nil {
-			return nil, err
+			if q.Wait <= 0 {
+				return nil, err
+			}
+			if patience == nil {
+				timer := time.NewTimer(q.Wait)
+				defer timer.Stop()
+				patience = timer.C
+			}
+			if !p.awaitFree(ctx, q, patience) {
+				return nil, err
+			}
+			continue
 		}
 		up, err := p.upstream(ctx, e, gen)
 		if err == nil {

@@ -151,6 +151,7 @@ func (l *Lease) release(err error) (changed bool) {
 	l.released = true
 	e.lastUsed = now
 	e.addCall(-1)
+	e.pool.wake()
 	usable := e.usable()
 	if err == nil {
 		changed = e.succeeded(l.model, now)

@@ -150,6 +150,7 @@ func (p *Pools) giveUp(e *entry, err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e.addCall(-1)
+	e.pool.wake()
 	f, ok := errors.AsType[*failure](err)
 	if !ok {
 		return false

@@ -10,6 +10,9 @@ import (
 type pool struct {
 	all   []*entry
 	tiers []*tier // by priority
+
+	waiting int           // calls that wait for an account to come free
+	freed   chan struct{} // closed when a call ends; nil while nobody waits
 }
 
 // tier is the accounts of one priority; lists[n] holds those with n calls in flight.

@@ -158,7 +158,7 @@ func (c *Call) candidate(ctx context.Context, cand *route.Candidate, attempts in
 
 //go:noinline
 func (c *Call) acquire(ctx context.Context, cand *route.Candidate, skip map[string]struct{}) (*account.Lease, error) {
-	return c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Conversation: c.req.Conversation, Skip: skip})
+	return c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Conversation: c.req.Conversation, Skip: skip, Wait: queueWait})
 }
 
 // prepare makes the request of one candidate. The conversation is read only if the candidate speaks another format.

@@ -33,7 +33,7 @@ func (c *Call) forward(ctx context.Context, cand *route.Candidate, r *provider.R
 	var spare *provider.RawAnswer // what the last account was refused with, where it may be shown
 	limits := c.g.limits(cand.Provider)
 	for range min(limits.Accounts, limits.Attempts) {
-		lease, err := c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Skip: skip})
+		lease, err := c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Skip: skip, Wait: queueWait})
 		if err != nil {
 			if len(skip) == 0 {
 				c.fail(cand, nil, apierror.From(err))

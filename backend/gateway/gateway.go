@@ -37,6 +37,10 @@ const (
 	DefaultWhole      = 600 * time.Second // the official SDKs wait ten minutes
 )
 
+// queueWait is how long a request waits for an account that is at its limit of calls. An app that sends its next request the
+// moment an answer ends would be refused without it, and one that sends a few at once as well.
+const queueWait = 10 * time.Second
+
 // Planner decides where a request may go.
 type Planner interface {
 	Plan(ctx context.Context, q route.Query) (route.Plan, error)

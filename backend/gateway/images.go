@@ -65,7 +65,7 @@ func (c *ImageCall) candidate(ctx context.Context, cand *route.Candidate, yield 
 	skip := map[string]struct{}{}
 	var last error
 	for range c.call.g.limits(cand.Provider).Accounts {
-		lease, err := c.call.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Skip: skip})
+		lease, err := c.call.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Skip: skip, Wait: queueWait})
 		if err != nil {
 			if last == nil {
 				c.call.fail(cand, nil, apierror.From(err))

@@ -136,7 +136,7 @@ func (c *Call) sideCandidate(ctx context.Context, cand *route.Candidate, do func
 	skip := map[string]struct{}{}
 	var last error
 	for range c.g.limits(cand.Provider).Accounts {
-		lease, err := c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Conversation: c.req.Conversation, Skip: skip})
+		lease, err := c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Conversation: c.req.Conversation, Skip: skip, Wait: queueWait})
 		if err != nil {
 			if last == nil {
 				c.fail(cand, nil, apierror.From(err))

@@ -261,8 +261,8 @@ func (c *cell) choice(choice string) {
 		return
 	}
 	a, got := c.ask(ask{Messages: said("Hello there."), Tools: []toolDef{lookTool}, Choice: choice})
-	if c.up.format == "kiro" {
-		c.na = "Kiro has no tool choice"
+	if c.up.format == "kiro" || c.up.id == "qwen-code" {
+		c.na = "Kiro has no tool choice, and Qwen Code's service takes none"
 		return
 	}
 	if c.up.format == "ollama" {
@@ -351,11 +351,11 @@ func document(c *cell) {
 		return
 	}
 	a, got := c.ask(ask{Messages: []turn{{Role: "user", Text: "Sum this up.", PDF: pdf}}})
-	if c.up.id == "compat" && c.lib.format() != "openai" {
+	if c.up.vendor() && c.lib.format() != "openai" {
 		c.impossible(a, "a compatible service has no agreed place for documents", "document")
 		return
 	}
-	if c.up.id == "compat" && a.Err != nil {
+	if c.up.vendor() && a.Err != nil {
 		c.impossible(a, "a compatible service has no agreed place for documents", "document")
 		return
 	}
@@ -382,6 +382,9 @@ func (c *cell) reasoning(stream bool) {
 	}
 	body, _ := json.Marshal(got) // it was JSON
 	asked := map[string]string{"openai": "reasoning_effort", "anthropic": `"thinking"`, "responses": `"reasoning":{`, "gemini": "thinkingConfig", "ollama": `"think":`}[c.up.format]
+	if c.up.id == "qwen-code" || c.up.id == "iflow" { // words of their own
+		asked = map[string]string{"qwen-code": `"enable_thinking":true`, "iflow": `"thinking_mode":true`}[c.up.id]
+	}
 	if !strings.Contains(string(body), asked) && c.up.id != "compat" {
 		c.Errorf("the upstream was not asked to think: %s", body)
 	}
@@ -589,7 +592,7 @@ func (c *cell) before(scenario simulator.Scenario, status int, retry string) {
 			c.Errorf("stream %v: no error but %+v", stream, a)
 		case a.Err.Status != want || a.Err.Type == "" && !isAI(c.lib) && c.lib.format() != "ollama" || a.Err.Message == "":
 			c.Errorf("stream %v: %s", stream, a.Err)
-		case retry != "" && a.Err.Retry != retry && c.lib.format() != "ollama": // that library hides the headers
+		case retry != "" && a.Err.Retry != retry && c.lib.format() != "ollama" && c.up.id != "iflow": // that library hides the headers; iFlow rests as its own code says
 			c.Errorf("stream %v: Retry-After %q", stream, a.Err.Retry)
 		}
 	}

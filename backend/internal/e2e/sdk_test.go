@@ -122,19 +122,24 @@ var upstreams = []upstream{
 	{id: "home-ollama", format: "ollama", plain: "qwen3-vl:8b", thinking: "qwen3:8b", showsThinking: true},
 	{id: "gemini-cli", format: "gemini", plain: "gemini-2.5-pro", thinking: "gemini-3-pro-preview", showsThinking: true, inside: "request"},
 	{id: "antigravity", format: "gemini", plain: "gemini-3-flash-agent", thinking: "claude-opus-4-6-thinking", showsThinking: true, inside: "request"},
+	{id: "qwen-code", format: "openai", plain: "coder-model", thinking: "coder-model", showsThinking: true},
+	{id: "iflow", format: "openai", plain: "qwen3-coder-plus", thinking: "deepseek-v3.2", showsThinking: true},
 	{id: "codex", format: "responses", plain: "gpt-5.5", thinking: "gpt-5.5", showsThinking: true, bare: "ChatGPT's service takes neither limits nor sampling numbers"},
 	{id: "kiro", format: "kiro", plain: "claude-sonnet-4.5", thinking: "claude-sonnet-4.5", showsThinking: true, bare: "Kiro takes neither limits nor sampling numbers"},
 }
 
 // accounts is one account of the column's provider.
 func (u upstream) accounts() map[string][]string {
-	if u.id == "codex" {
+	if u.id == "codex" || u.id == "qwen-code" || u.id == "iflow" {
 		return map[string][]string{u.id: {"ann@example.test"}} // who signs in
 	}
 	all := testkit.Every()
 	maps.Copy(all, testkit.Assist())
 	return map[string][]string{u.id: all[u.id]}
 }
+
+// vendor reports whether a service speaks OpenAI Chat in a way of its own.
+func (u upstream) vendor() bool { return u.format == "openai" && u.id != "openai" }
 
 func (u upstream) sim() string {
 	if u.id == "compat" {
