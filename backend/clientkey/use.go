@@ -95,7 +95,8 @@ func (u *use) full(key *Key, now time.Time) error {
 	if l.TokensPerDay > 0 && u.tokens >= l.TokensPerDay {
 		y, m, d := now.Local().Date()
 		midnight := time.Date(y, m, d+1, 0, 0, 0, 0, time.Local)
-		return limited(key.Name, midnight.Sub(now), "has used %d tokens today and may use %d a day; it is good again after midnight", u.tokens, l.TokensPerDay)
+		return limited(key.Name, midnight.Sub(now), "has used %d tokens today and may use %d a day; it is good again after midnight",
+			u.tokens, l.TokensPerDay)
 	}
 	if l.Concurrent > 0 && len(u.running) >= l.Concurrent {
 		return limited(key.Name, time.Second, "has %d requests running and may have %d at a time; wait until one has ended", len(u.running), l.Concurrent)
