@@ -61,6 +61,7 @@ func (a *app) accountsCommand() *cobra.Command {
 				return err
 			}, "The pauses of %s are over.")},
 		a.accountsTestCommand(one),
+		a.accountsQuotaCommand(one),
 	)
 	accounts.AddCommand(a.fileCommands()...)
 	return accounts

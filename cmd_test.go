@@ -337,6 +337,15 @@ func TestAccountsAreTested(t *testing.T) {
 	b.run(t, "accounts", "test", "openai").check(t, 0, "openai/work works") // its only account
 }
 
+func TestQuotaIsShown(t *testing.T) {
+	b := newBench()
+	b.svc.AccountList = []api.AccountView{{ID: "a1", Provider: "codex", Name: "ann"}}
+	b.run(t, "accounts", "quota", "ann").check(t, 0, "counts nothing")
+	b.svc.Quotas = map[string][]api.QuotaView{"a1": {{Name: "Weekly limit", Unit: "percent", Used: 12.5, Limit: 100, ResetsAt: 1795897676000}, {Name: "Credits", Unit: "credits", Used: 3, Models: []string{"gpt-*"}}}}
+	b.run(t, "accounts", "quota", "ann").check(t, 0, "12.5 of 100 percent", "2026-", "3 credits", "gpt-*", "all")
+	b.run(t, "accounts", "quota", "ann", "--json").check(t, 0, `"limit": 100`)
+}
+
 func TestModelListsAreRefreshed(t *testing.T) {
 	b := newBench()
 	b.svc.ModelList = []api.ModelView{{ID: "m", Provider: "openai", Context: 1000, Assumed: true}, {ID: "n", Provider: "openai", Context: 5, Stale: true, Name: "N"}}

@@ -169,6 +169,16 @@ func (b *Backend) TestAccount(ctx context.Context, id string) (api.TestView, err
 	return v, nil
 }
 
+// AccountQuota implements api.Service.
+func (b *Backend) AccountQuota(ctx context.Context, id string) ([]api.QuotaView, error) {
+	windows, err := b.accounts.Quota(ctx, id)
+	out := make([]api.QuotaView, len(windows))
+	for i, w := range windows {
+		out[i] = api.QuotaView{Name: w.Name, Unit: w.Unit, Models: w.Models, Used: w.Used, Limit: w.Limit, ResetsAt: w.ResetsAt}
+	}
+	return out, explain(err)
+}
+
 func joinOr(names []string) string {
 	last := len(names) - 1
 	if last < 1 {

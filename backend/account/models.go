@@ -294,21 +294,45 @@ func (p *Pools) renewing(ctx context.Context, e *entry, id string, call func(con
 	return call(ctx)
 }
 
-// Test checks an account at its service without spending anything. It changes no health: a person asked, and gets told.
-func (p *Pools) Test(ctx context.Context, id string) (provider.Tested, error) {
+// opened returns an account with its upstream, for what a person asks of its service.
+func (p *Pools) opened(ctx context.Context, id string) (*entry, provider.Upstream, error) {
 	p.mu.Lock()
-	e := p.entries[id]
+	e, gen := p.entries[id], 0
+	if e != nil {
+		gen = e.generation
+	}
 	p.mu.Unlock()
 	if e == nil {
-		return provider.Tested{}, gone(id)
+		return nil, nil, gone(id)
 	}
-	p.mu.Lock()
-	gen := e.generation
-	p.mu.Unlock()
 	up, err := p.upstream(ctx, e, gen)
 	if f, ok := errors.AsType[*failure](err); ok {
-		return provider.Tested{}, apierror.New(apierror.AuthExpired, "the account %s", f.text)
+		return nil, nil, apierror.New(apierror.AuthExpired, "the account %s", f.text)
 	}
+	return e, up, err
+}
+
+// Quota asks an account's service how much of each allowance is left, which costs nothing. The error is
+// apierror.Unsupported where the service does not tell. It changes no health.
+func (p *Pools) Quota(ctx context.Context, id string) (windows []provider.Quota, err error) {
+	e, up, err := p.opened(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	q, ok := up.(provider.QuotaReporter)
+	if !ok {
+		return nil, apierror.New(apierror.Unsupported, "this service does not tell how much is left")
+	}
+	err = p.renewing(ctx, e, id, func(ctx context.Context) (err error) {
+		windows, err = q.Quota(ctx)
+		return err
+	})
+	return windows, err
+}
+
+// Test checks an account at its service without spending anything. It changes no health: a person asked, and gets told.
+func (p *Pools) Test(ctx context.Context, id string) (provider.Tested, error) {
+	e, up, err := p.opened(ctx, id)
 	if err != nil {
 		return provider.Tested{}, err
 	}

@@ -29,6 +29,8 @@ type Service interface {
 	// TestAccount asks the account's service for what is free. What it finds wrong with the account is in the answer; an
 	// error means that it could not be tested. An address that works better than the one at hand is kept.
 	TestAccount(ctx context.Context, id string) (TestView, error)
+	// AccountQuota asks the account's service how much of each allowance is left, which costs nothing.
+	AccountQuota(ctx context.Context, id string) ([]QuotaView, error)
 	// RenewAccount replaces the token of an account's login now.
 	RenewAccount(ctx context.Context, id string) (AccountView, error)
 
@@ -334,6 +336,16 @@ type TestView struct {
 	Message string `json:"message,omitempty"`  // what is wrong, or what a person should know
 	Models  int    `json:"models,omitempty"`   // how many the service lists
 	BaseURL string `json:"base_url,omitempty"` // the address that works, kept from now on; "" = it has not changed
+}
+
+// QuotaView is one window of an account's allowance.
+type QuotaView struct {
+	Name     string   `json:"name"`
+	Unit     string   `json:"unit"`             // "percent", "requests", "credits"...
+	Models   []string `json:"models,omitempty"` // patterns of those that share it; none = all
+	Used     float64  `json:"used"`
+	Limit    float64  `json:"limit"`               // 0 = unknown
+	ResetsAt int64    `json:"resets_at,omitempty"` // Unix milliseconds; 0 = unknown
 }
 
 // ModelView is one entry of the model list. Zero means unknown.

@@ -84,6 +84,8 @@ func TestReadsAreTheSameOverHTTP(t *testing.T) {
 	same(must(f.Models(ctx, "kiro"))(t))(c.Models(ctx, "kiro"))
 	same(must(f.Presets(ctx))(t))(c.Presets(ctx))
 	same(must(f.TestAccount(ctx, "a/1"))(t))(c.TestAccount(ctx, "a/1"))
+	f.Quotas = map[string][]api.QuotaView{"a/1": {{Name: "Weekly limit", Unit: "percent", Models: []string{"m"}, Used: 12.5, Limit: 100, ResetsAt: 1795897676000}}}
+	same(must(f.AccountQuota(ctx, "a/1"))(t))(c.AccountQuota(ctx, "a/1"))
 	same(must(f.Doctor(ctx))(t))(c.Doctor(ctx))
 	same(must(f.Vault(ctx))(t))(c.Vault(ctx))
 

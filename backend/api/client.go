@@ -161,6 +161,13 @@ func (c *Client) TestAccount(ctx context.Context, id string) (out TestView, err 
 	return out, err
 }
 
+// AccountQuota implements Service.
+func (c *Client) AccountQuota(ctx context.Context, id string) ([]QuotaView, error) {
+	var out items[QuotaView]
+	err := c.do(ctx, http.MethodGet, "/api/accounts/"+url.PathEscape(id)+"/quota", nil, &out)
+	return out.Items, err
+}
+
 // RenewAccount implements Service.
 func (c *Client) RenewAccount(ctx context.Context, id string) (out AccountView, err error) {
 	err = c.do(ctx, http.MethodPost, "/api/accounts/"+url.PathEscape(id)+"/refresh", nil, &out)

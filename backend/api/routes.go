@@ -30,6 +30,8 @@ var endpoints = []endpoint{
 	{pattern: "POST /api/accounts/{id}/clear", call: clearAccount},
 	// id: asks its service for what is free
 	{pattern: "POST /api/accounts/{id}/test", call: testAccount},
+	// id: asks its service how much is left
+	{pattern: "GET /api/accounts/{id}/quota", call: accountQuota},
 	// id: replaces the token of its login
 	{pattern: "POST /api/accounts/{id}/refresh", call: renewAccount},
 	// id
@@ -256,6 +258,10 @@ func listModels(svc Service, r *http.Request) (any, error) {
 
 func testAccount(svc Service, r *http.Request) (any, error) {
 	return svc.TestAccount(r.Context(), r.PathValue("id"))
+}
+
+func accountQuota(svc Service, r *http.Request) (any, error) {
+	return list(svc.AccountQuota(r.Context(), r.PathValue("id")))
 }
 
 func listPresets(svc Service, r *http.Request) (any, error) { return list(svc.Presets(r.Context())) }

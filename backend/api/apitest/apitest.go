@@ -27,7 +27,8 @@ type Service struct {
 	ProviderList  []api.ProviderView
 	PresetList    []api.PresetView
 	Tests         map[string]api.TestView // by account id
-	Refreshed     []string                // providers whose models were asked for anew
+	Quotas        map[string][]api.QuotaView
+	Refreshed     []string // providers whose models were asked for anew
 	ModelList     []api.ModelView
 	LoginList     []api.LoginView      // what StartLogin makes stands here; tests move it on
 	LoginSteps    []api.LoginView      // what Login returns, one after the other, the last one again and again
@@ -353,6 +354,12 @@ func (s *Service) Presets(context.Context) ([]api.PresetView, error) {
 func (s *Service) TestAccount(_ context.Context, id string) (api.TestView, error) {
 	defer s.lock()()
 	return s.Tests[id], s.Err
+}
+
+// AccountQuota implements api.Service.
+func (s *Service) AccountQuota(_ context.Context, id string) ([]api.QuotaView, error) {
+	defer s.lock()()
+	return s.Quotas[id], s.Err
 }
 
 // RefreshModels implements api.Service.
