@@ -193,7 +193,7 @@ func TestClients(t *testing.T) {
 		t.Skip("`make e2e-clients` installs the programs and runs this")
 	}
 	for _, p := range clientPrograms {
-		for _, up := range upstreams {
+		for _, up := range byKey {
 			if up.format == p.format {
 				continue
 			}

@@ -12,7 +12,7 @@ import (
 // word and in the middle. Signs of life go out all the while, and must not disturb any of them.
 func TestSDKMatrixKeepAlives(t *testing.T) {
 	for _, lib := range libraries(t) {
-		for _, up := range upstreams {
+		for _, up := range byKey {
 			if up.id != "compat" && up.format != lib.format() {
 				continue // converted, and copied: what is in between is the same for all
 			}

@@ -128,6 +128,9 @@ var upstreams = []upstream{
 	{id: "kiro", format: "kiro", plain: "claude-sonnet-4.5", thinking: "claude-sonnet-4.5", showsThinking: true, bare: "Kiro takes neither limits nor sampling numbers"},
 }
 
+// byKey are the columns whose accounts are keys: one for each protocol, and a compatible service.
+var byKey = upstreams[:6]
+
 // accounts is one account of the column's provider.
 func (u upstream) accounts() map[string][]string {
 	if u.id == "codex" || u.id == "qwen-code" || u.id == "iflow" {
