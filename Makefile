@@ -47,12 +47,12 @@ unit: ## unit tests, without the race detector
 
 .PHONY: race
 race: ## all Go tests with the race detector; prints the statement coverage of backend
-	$(GO) test -race -coverpkg=./backend/... -coverprofile=coverage.out ./...
+	$(GO) test -race -timeout 20m -coverpkg=./backend/... -coverprofile=coverage.out ./...
 	$(GO) run ./build/ci/coverage -min $(COVERAGE) coverage.out
 
 .PHONY: e2e
-e2e: build $(JS)/node_modules/.ready ## official SDKs and whole-program scripts, each through Patchbay to each upstream
-	PATCHBAY_E2E=1 $(GO) test -count=1 -v -run '^TestSDKMatrix' ./backend/internal/e2e
+e2e: build $(JS)/node_modules/.ready ## the official JavaScript SDKs, each through Patchbay to each upstream (race runs those in Go)
+	PATCHBAY_E2E=1 $(GO) test -count=1 -v -timeout 20m -run '^TestSDKMatrix' ./backend/internal/e2e
 
 .PHONY: keyring
 keyring: ## the vault against a real gnome-keyring in a session of its own (Linux)

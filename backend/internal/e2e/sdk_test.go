@@ -230,19 +230,25 @@ func said(texts ...string) []turn {
 	return out
 }
 
-// libraries are the official SDKs. The JavaScript ones take part when PATCHBAY_E2E is set.
+// libraries are the official SDKs: those in JavaScript when PATCHBAY_E2E is set, else those in Go.
 func libraries(t *testing.T) []library {
 	t.Helper()
-	libs := []library{goOpenAI{}, goResponses{}, goAnthropic{}, goGenAI{}}
-	if os.Getenv("PATCHBAY_E2E") != "" {
-		js := startJS(t)
-		libs = append(libs, js.library("js openai", "openai"), js.library("js openai responses", "responses"), js.library("js anthropic", "anthropic"),
-			js.library("js genai", "gemini"), js.library("js ollama", "ollama"),
-			js.library("ai openai-compatible", "openai"), js.library("ai openai", "responses"), js.library("ai anthropic", "anthropic"), js.library("ai google", "gemini"))
-	} else {
-		t.Log("The JavaScript libraries are left out; `make e2e` takes them in.")
+	if os.Getenv("PATCHBAY_E2E") == "" {
+		t.Log("The JavaScript libraries are left out; `make e2e` runs them.")
+		return []library{goOpenAI{}, goResponses{}, goAnthropic{}, goGenAI{}}
 	}
-	return libs
+	js := startJS(t)
+	return []library{js.library("js openai", "openai"), js.library("js openai responses", "responses"), js.library("js anthropic", "anthropic"),
+		js.library("js genai", "gemini"), js.library("js ollama", "ollama"),
+		js.library("ai openai-compatible", "openai"), js.library("ai openai", "responses"), js.library("ai anthropic", "anthropic"), js.library("ai google", "gemini")}
+}
+
+// columns are the services that a library is tried with: all of them once for each protocol, those by key for the others.
+func columns(lib library) []upstream {
+	if _, js := lib.(jsLibrary); js && lib.format() != "ollama" {
+		return byKey
+	}
+	return upstreams
 }
 
 // TestSDKMatrix asks every question through every library at every upstream, and prints the result as a table. Both sides
@@ -258,7 +264,7 @@ func TestSDKMatrix(t *testing.T) {
 	type field struct{ result, reason string }
 	table := map[string]map[string]field{}
 	for _, lib := range libs {
-		for _, up := range upstreams {
+		for _, up := range columns(lib) {
 			column := lib.name() + " -> " + up.id
 			table[column] = map[string]field{}
 			t.Run(column, func(t *testing.T) {
