@@ -7,9 +7,11 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"patchbay/backend/api"
 	"patchbay/backend/internal/testkit"
@@ -64,10 +66,17 @@ func (p *painter) last() string {
 }
 
 func startPainter(t *testing.T, p *painter) *testkit.Bay {
-	return testkit.Start(t, testkit.Options{
+	b := testkit.Start(t, testkit.Options{
 		Config:   "  paint:\n    kind: openai\n    base_url: " + p.URL + "/v1\n    aliases: {brush: flux}\ndefault_provider: anthropic\n",
 		Accounts: map[string][]string{"anthropic": {"sk-ant-sim-one"}, "paint": {"one", "two"}},
 	})
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		list, err := b.Backend.Models(t.Context(), "paint") // the alias is there at once, the service's list a moment later
+		if err == nil && slices.ContainsFunc(list, func(m api.ModelView) bool { return m.ID == "chatty" }) {
+			break
+		}
+	}
+	return b
 }
 
 func TestImagesGoWhereTheyAreMade(t *testing.T) {
