@@ -24,7 +24,8 @@ var levels = map[string]int{
 	"backend/gateway": 5, "backend/transfer": 5, "backend/doctor": 5, "backend/connect": 5,
 	"backend/server": 6, "backend/api": 6,
 	"backend": 7, "backend/api/apitest": 7,
-	"app/*": 8, "frontend": 8,
+	"frontend": 0, // what is embedded: the page and the texts
+	"app/*":    8,
 	"app": 9,
 	"":    10,
 }
