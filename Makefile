@@ -40,6 +40,7 @@ check: ## fast: format, vet, static analysis, imports
 	$(GO) vet ./...
 	$(GO) tool -modfile=build/tools/go.mod staticcheck ./...
 	$(GO) test ./backend/internal/archtest
+	cd build/appicon && $(GO) test .
 
 .PHONY: unit
 unit: ## unit tests, without the race detector
@@ -91,6 +92,10 @@ golden: ## rewrite the golden files; read the diff
 .PHONY: generate
 generate: ## run the generators; their output is committed
 	$(GO) generate ./...
+
+.PHONY: icons
+icons: ## draw all icons anew from build/appicon/mark.svg; they are committed
+	cd build/appicon && $(GO) run .
 
 .PHONY: lint
 lint: ## the whole set of linters; slow the first time
