@@ -32,7 +32,7 @@ build: ## build bin/patchbay
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) .
 
 .PHONY: test
-test: check race e2e keyring ## everything that must be green
+test: check race e2e keyring tray ## everything that must be green
 
 .PHONY: check
 check: ## fast: format, vet, static analysis, imports
@@ -58,6 +58,11 @@ e2e: build $(JS)/node_modules/.ready ## the official JavaScript SDKs, each throu
 .PHONY: keyring
 keyring: ## the vault against a real gnome-keyring in a session of its own (Linux)
 	./build/ci/keyring.sh
+
+.PHONY: tray
+tray: ## the tray's menu on a session bus of its own, clicked on as a panel does (Linux)
+	@if [ "$$(uname -s)" != Linux ]; then echo "tray: this test is for Linux; skipped"; exit 0; fi; \
+	PATCHBAY_TEST_BUS=1 dbus-run-session -- $(GO) test -count=1 -run '^TestTrayOnASessionBus$$' ./app/tray
 
 .PHONY: e2e-clients
 e2e-clients: build $(CLIENTS)/node_modules/.ready ## real client programs, installed from npm and pinned
