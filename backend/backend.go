@@ -81,6 +81,7 @@ type Backend struct {
 	moved2   chan struct{} // the settings of the Ollama listener may have changed
 	offers   atomic.Pointer[[]offered]
 	presets  atomic.Pointer[preset.Set]
+	prices   atomic.Pointer[record.Prices]
 
 	importing sync.Mutex // held over an import
 
@@ -321,9 +322,7 @@ func (b *Backend) openFront() {
 		Bus: b.bus,
 	})
 	cfg := b.settings.Current()
-	b.record = record.NewLog(b.db, b.bus, b.log.For("record"), record.Options{
-		Age: time.Duration(cfg.Record.Retention.Days) * 24 * time.Hour, Rows: cfg.Record.Retention.Rows,
-	})
+	b.openRecord(cfg)
 	b.prompts = prompt.New(b.log.For("prompt"))
 	b.setPrompts(cfg)
 	b.gateway = gateway.New(gateway.Options{
@@ -393,6 +392,8 @@ func (b *Backend) settingsChanged(_, cfg *config.Config) {
 		b.log.Logger().Warn("The log levels cannot be set", "err", err)
 	}
 	b.setPrompts(cfg)
+	b.readPrices()
+	b.record.SetRetention(retention(cfg))
 	b.router.Rebuild()
 	b.files.Refresh()
 	for _, moved := range []chan struct{}{b.moved, b.moved2} {

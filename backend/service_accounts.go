@@ -3,13 +3,11 @@ package backend
 import (
 	"context"
 	"net/url"
-	"strings"
 
 	"patchbay/backend/account"
 	"patchbay/backend/api"
 	"patchbay/backend/apierror"
 	"patchbay/backend/provider"
-	"patchbay/backend/record"
 )
 
 // hostPort takes the host and port out of a base URL of ours.
@@ -124,68 +122,4 @@ func (b *Backend) ClearAccount(_ context.Context, id string) (api.AccountView, e
 func (b *Backend) RemoveAccount(ctx context.Context, id string) error {
 	defer b.files.Refresh() // it may have followed a file
 	return explain(b.accounts.Remove(ctx, id))
-}
-
-// Requests implements api.Service.
-func (b *Backend) Requests(ctx context.Context, q api.RequestQuery) ([]api.RequestView, error) {
-	rows, err := b.record.Latest(ctx, record.Filter{
-		Provider: q.Provider, Account: q.Account, Model: q.Model, Key: q.Key, Kind: q.Kind, Failed: q.Failed,
-		Since: q.Since, Until: q.Until, BeforeID: q.Before, Limit: min(q.Limit, api.MaxRequests),
-	})
-	if err != nil {
-		return nil, explain(err)
-	}
-	labels, keys := b.labels(), b.keyNames()
-	out := make([]api.RequestView, len(rows))
-	for i := range rows {
-		r := &rows[i]
-		out[i] = api.RequestView{
-			ID: r.ID, At: r.At, Key: r.Key, KeyName: keys[r.Key], Client: r.Client, Op: r.Op, Stream: r.Stream, Asked: r.Asked,
-			Provider: r.Provider, Account: r.Account, Label: labels[r.Account], Model: r.Model, Attempts: r.Attempts, Status: r.Status,
-			Kind: r.Kind, Message: r.Message, Tokens: tokens(r.Tokens), FirstMS: r.First.Milliseconds(), DurationMS: r.Total.Milliseconds(), Dropped: r.Dropped,
-		}
-		if r.First < 0 {
-			out[i].FirstMS = -1
-		}
-	}
-	return out, nil
-}
-
-func tokens(t record.Tokens) api.Tokens {
-	return api.Tokens{Input: t.Input, Cached: t.Cached, CacheWrite: t.CacheWrite, Output: t.Output, Reasoning: t.Reasoning}
-}
-
-// labels returns the names of accounts by id. Removed ones have none any more.
-func (b *Backend) labels() map[string]string {
-	out := map[string]string{}
-	for _, a := range b.accounts.List() {
-		out[a.ID] = a.Name
-	}
-	return out
-}
-
-func (b *Backend) keyNames() map[string]string {
-	out := map[string]string{}
-	for _, k := range b.keys.List() {
-		out[k.ID] = strings.TrimSpace(k.Name)
-	}
-	return out
-}
-
-// Usage implements api.Service.
-func (b *Backend) Usage(ctx context.Context, q api.UsageQuery) (api.UsageView, error) {
-	sums, err := b.record.Usage(ctx, q.Since, q.Until)
-	if err != nil {
-		return api.UsageView{}, explain(err)
-	}
-	labels, keys := b.labels(), b.keyNames()
-	out := api.UsageView{Rows: make([]api.UsageRow, len(sums))}
-	for i, u := range sums {
-		out.Rows[i] = api.UsageRow{
-			Provider: u.Provider, Account: u.Account, Label: labels[u.Account], Model: u.Model, Key: u.Key, KeyName: keys[u.Key],
-			Requests: u.Requests, Errors: u.Errors, Tokens: tokens(u.Tokens),
-		}
-		out.Total.Add(out.Rows[i])
-	}
-	return out, nil
 }

@@ -255,8 +255,8 @@ func TestRecordsNameAccountsAndKeys(t *testing.T) {
 		Kind: "rate_limited", Message: "slow", Tokens: store.Tokens{Input: 1, Cached: -1, Output: 2}, FirstMS: -1, TotalMS: 12, Dropped: []string{"seed"}, Trace: "[]",
 	}, {ID: "r0", At: at.Add(-time.Second), Provider: "gone", Account: "gone", FirstMS: 3, TotalMS: 4, Trace: "[]"}}
 	usage := []store.Usage{
-		{Hour: at, Provider: "openai", Account: a.ID, Model: "M", Key: k.ID, Requests: 2, Errors: 1, Tokens: store.Tokens{Input: 5, Output: 6}},
-		{Hour: at, Provider: "gone", Requests: 1, Tokens: store.Tokens{Input: 1}},
+		{At: at, Provider: "openai", Account: a.ID, Model: "M", Key: k.ID, Requests: 2, Errors: 1, Tokens: store.Tokens{Input: 5, Output: 6}, Told: store.Tokens{Input: 1, Output: 1}},
+		{At: at, Provider: "gone", Requests: 1, Tokens: store.Tokens{Input: 1}, Told: store.Tokens{Input: 1}},
 	}
 	if err := b.db.AddRequests(ctx, rows, usage); err != nil {
 		t.Fatal(err)

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"time"
-
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
@@ -67,7 +65,7 @@ func (a *answer) pass(ev *canon.Event) error {
 func (a *answer) estimate() *canon.Event {
 	c := a.call
 	c.usage.Estimated = true
-	c.usage.Output = (c.outBytes + 3) / 4
+	c.usage.Output = (c.outBytes.Load() + 3) / 4
 	if !a.open {
 		c.estimatePrompt()
 	}
@@ -79,7 +77,7 @@ func (a *answer) estimate() *canon.Event {
 // commit lets go of what was held back. From here on nothing is retried.
 func (a *answer) commit() error {
 	a.open = true
-	a.call.first = time.Now()
+	a.call.start()
 	a.call.noteUse()
 	for _, ev := range a.held {
 		ev.More = true
@@ -119,7 +117,7 @@ func (a *answer) observe(ev *canon.Event) error {
 	case canon.KindPartStart:
 		a.parts = true
 	case canon.KindDelta:
-		c.outBytes += int64(len(ev.Text))
+		c.outBytes.Add(int64(len(ev.Text)))
 	case canon.KindFinish:
 		if !a.parts && a.hollow(ev.Finish.Reason) {
 			return apierror.New(apierror.Upstream5xx, "the upstream sent an empty answer")

@@ -26,7 +26,7 @@ type yieldFunc = func(canon.Event, error) bool
 // still be told with its own HTTP status. It is read once.
 func (c *Call) Stream(ctx context.Context) canon.Stream {
 	return func(yield func(canon.Event, error) bool) {
-		c.end = c.g.record.Begin()
+		c.begin()
 		err := c.admitted(ctx, func(ctx context.Context) error { return c.run(ctx, yield) })
 		c.finishRow(ctx, err)
 		if err != nil && !errors.Is(err, errStopped) {
@@ -393,6 +393,9 @@ func (c *Call) explain(ctx context.Context, cand *route.Candidate, lease *accoun
 //go:noinline
 func (c *Call) note(cand *route.Candidate, lease *account.Lease, begun time.Time, err error) {
 	c.trace = append(c.trace, traceOf(cand, lease, begun, err))
+	if err != nil {
+		c.g.record.Changed(c.caller.RequestID)
+	}
 }
 
 func traceOf(cand *route.Candidate, lease *account.Lease, begun time.Time, err error) record.Attempt {

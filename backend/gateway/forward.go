@@ -17,7 +17,7 @@ import (
 // answer has begun.
 func (g *Gateway) Forward(ctx context.Context, providerID string, r *provider.RawRequest, caller Caller, send func(*provider.RawAnswer, Route) error) error {
 	c := g.Call(&canon.Request{Format: "forward", Op: r.Method, ModelAsked: r.Path}, caller)
-	c.end = g.record.Begin()
+	c.begin()
 	err := c.admitted(ctx, func(ctx context.Context) error {
 		if l := caller.Limits; !l.AllowsProtocol(c.req.Format) || !l.Allows(providerID, "") { // nobody knows which model it is for
 			return l.Refuse(caller.KeyName, "the provider "+providerID)
@@ -101,7 +101,8 @@ func (f *forwarding) once(ctx context.Context) (err error) {
 		t := time.AfterFunc(limits.Total-time.Since(begun), func() { cancel(errTotal) })
 		defer t.Stop()
 	}
-	f.sent, c.first, c.status = true, time.Now(), answer.Status
+	f.sent, c.status = true, answer.Status
+	c.start()
 	if err := f.send(answer, c.Route()); err != nil {
 		if errors.Is(err, ErrClientGone) {
 			return ErrClientGone

@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"patchbay/backend/account"
@@ -51,9 +52,11 @@ type Accounts interface {
 	Acquire(ctx context.Context, q account.Query) (*account.Lease, error)
 }
 
-// Log takes requests: Begin counts one as running, the returned function ends it with its row.
+// Log takes requests: Begin shows one as running with what is known of it, now completes that at any time and from any
+// goroutine, and the returned function ends it with its row. Changed says that a running one went on.
 type Log interface {
-	Begin() (end func(record.Row))
+	Begin(r record.Row, now func(*record.Row)) (end func(record.Row))
+	Changed(id string)
 }
 
 // Keys counts what is done with client keys: Enter lets a request of one in, or says why it must wait. The context it returns
@@ -108,6 +111,7 @@ type Caller struct {
 	PathProvider   string            // from the path, "" if it named none
 	HeaderProvider string            // from a header
 	Limits         *clientkey.Limits // of the client key; nil = none
+	ReplayOf       string            // id of a request that is sent again
 }
 
 // Route tells which way a request takes: what stands in the headers of the answer.
@@ -135,10 +139,11 @@ type Call struct {
 	steps    []string
 	usage    canon.Usage
 	finish   canon.Finish
-	first    time.Time // when the first content came
-	status   int       // of an answer that passed through as it was; 0 = 200
-	outBytes int64     // of visible output, for an estimate where no usage comes
-	prompt   int64     // estimated tokens of the prompt, -1 = it was never read
+	first    time.Time    // when the first content came
+	status   int          // of an answer that passed through as it was; 0 = 200
+	outBytes atomic.Int64 // of visible output, for an estimate where no usage comes
+	begins   atomic.Int64 // when the first content came, in Unix nanoseconds, for those who look on
+	prompt   int64        // estimated tokens of the prompt, -1 = it was never read
 }
 
 // Call prepares a request. Nothing is sent before its Stream is read.

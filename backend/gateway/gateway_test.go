@@ -157,7 +157,9 @@ type rows struct {
 	rows []record.Row
 }
 
-func (r *rows) Begin() func(record.Row) {
+func (r *rows) Changed(string) {}
+
+func (r *rows) Begin(record.Row, func(*record.Row)) func(record.Row) {
 	return func(row record.Row) {
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -32,7 +32,7 @@ func (c *ImageCall) Route() Route { return c.call.Route() }
 // the end. It is read once.
 func (c *ImageCall) Steps(ctx context.Context) iter.Seq2[canon.ImageEvent, error] {
 	return func(yield func(canon.ImageEvent, error) bool) {
-		c.call.end = c.call.g.record.Begin()
+		c.call.begin()
 		err := c.call.admitted(ctx, func(ctx context.Context) error { return c.run(ctx, yield) })
 		c.call.finishRow(ctx, err)
 		if err != nil && !errors.Is(err, errStopped) {
@@ -121,7 +121,7 @@ func (c *ImageCall) once(ctx context.Context, cand *route.Candidate, lease *acco
 		}
 		first.Stop()
 		if call.first.IsZero() {
-			call.first = time.Now()
+			call.start()
 		}
 		if ev.Usage != nil {
 			call.usage.Merge(*ev.Usage)

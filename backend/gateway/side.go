@@ -67,7 +67,7 @@ func (c *Call) countUpstream(ctx context.Context) (int64, error) {
 // Embed makes embeddings.
 func (g *Gateway) Embed(ctx context.Context, req *canon.Embed, caller Caller) (*canon.Embeddings, Route, error) {
 	c := g.Call(&canon.Request{Format: req.Format, Op: "embeddings", ModelAsked: req.ModelAsked}, caller)
-	c.end = g.record.Begin()
+	c.begin()
 	var out *canon.Embeddings
 	err := c.admittedSide(ctx, func(ctx context.Context, cand *route.Candidate, up provider.Upstream) error {
 		embedder, ok := up.(provider.Embedder)
@@ -89,7 +89,7 @@ func (g *Gateway) Embed(ctx context.Context, req *canon.Embed, caller Caller) (*
 // Compact has a conversation shortened by a service of the client's own format.
 func (g *Gateway) Compact(ctx context.Context, req *canon.Request, caller Caller) (jsontext.Value, Route, error) {
 	c := g.Call(req, caller)
-	c.end = g.record.Begin()
+	c.begin()
 	var out jsontext.Value
 	err := c.admittedSide(ctx, func(ctx context.Context, cand *route.Candidate, up provider.Upstream) error {
 		compactor, ok := up.(provider.Compactor)

@@ -137,11 +137,10 @@ func prefixed(providerID, msg string) string {
 // finishRow writes the request's row.
 func (c *Call) finishRow(ctx context.Context, err error) {
 	r := c.Route()
-	row := record.Row{
-		ID: c.caller.RequestID, At: c.begun, Key: c.caller.KeyID, Client: c.req.Format, Op: c.req.Op, Stream: c.req.Stream,
-		Asked: c.req.ModelAsked, Provider: r.Provider, Account: r.AccountID, Model: r.Model, Attempts: r.Attempts,
-		Status: cmp.Or(c.status, http.StatusOK), Tokens: c.tokens(), First: -1, Total: time.Since(c.begun), Trace: append(c.stepRows(), c.trace...),
-	}
+	row := c.row()
+	row.Provider, row.Account, row.Model, row.Attempts = r.Provider, r.AccountID, r.Model, r.Attempts
+	row.Status, row.Tokens, row.Estimated = cmp.Or(c.status, http.StatusOK), c.tokens(), c.usage.Estimated
+	row.First, row.Total, row.Trace = -1, time.Since(c.begun), append(c.stepRows(), c.trace...)
 	if !c.first.IsZero() {
 		row.First = c.first.Sub(c.begun)
 	}
@@ -151,7 +150,7 @@ func (c *Call) finishRow(ctx context.Context, err error) {
 	switch e := apierror.From(err); {
 	case err == nil:
 	case errors.Is(err, errStopped) || e.Kind == apierror.Canceled || (ctx.Err() != nil && e.Kind != apierror.Shutdown):
-		row.Status, row.Kind = statusClientClosed, "client_closed"
+		row.Status, row.Kind = statusClientClosed, record.HungUp
 	default:
 		row.Status, row.Kind, row.Message = statusOf(e), e.Kind.String(), e.Msg
 	}

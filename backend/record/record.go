@@ -1,6 +1,7 @@
-// Package record keeps what happened: one row per request, counters per hour, and the numbers of the metrics page. It holds
-// no prompt and no answer. Callers hand a row over and go on; one writer commits whatever is waiting at once, so that
-// kill -9 can lose only rows that were milliseconds old. What a request cost and who may ask is not known here.
+// Package record keeps what happened: one row per request, usage counters with what they cost by a table of prices, the
+// numbers of the metrics page, and, only when the person turned that on, the bodies of requests and answers. Callers hand a
+// row over and go on; one writer commits whatever is waiting at once, so that kill -9 can lose only rows that were
+// milliseconds old. Who may ask is not known here.
 package record
 
 import (
@@ -19,11 +20,11 @@ import (
 // Tokens are the counters of one request; -1 means unknown.
 type Tokens = store.Tokens
 
-// Usage is a sum of requests and tokens.
-type Usage = store.Usage
-
 // Filter narrows a query.
 type Filter = store.RequestFilter
+
+// HungUp is the kind of a row whose client went away before its answer was whole.
+const HungUp = store.HungUp
 
 // Attempt is one step of a route: an account that was tried, or passed over.
 type Attempt struct {
@@ -52,6 +53,10 @@ type Row struct {
 	First, Total             time.Duration // to the first content (negative: it never came) and to the end
 	Dropped                  []string      // what could not be carried over
 	Trace                    []Attempt
+	Estimated                bool   // Tokens are an estimate: the service reported none
+	Metered                  bool   // by an account that pays per token; the log finds out
+	ReplayOf                 string // id of the request that was sent again
+	Running                  bool   // not over yet: Total is the time so far, Status is 0
 }
 
 // Options bounds what is kept. Zero values take the defaults.
@@ -59,7 +64,11 @@ type Options struct {
 	Queue int           // rows that wait for the writer, 4096
 	Age   time.Duration // of rows, 30 days
 	Rows  int           // 100,000
-	Usage time.Duration // age of hourly counters, 400 days
+	Usage time.Duration // age of usage counters, 400 days
+	// Metered reports whether an account pays per token, by a key of its owner's; nil = none does.
+	Metered func(account string) bool
+	// Prices returns what services ask for, by the provider's id; nil = nothing is known.
+	Prices func() *Prices
 }
 
 // Log takes rows. It is safe for concurrent use.
@@ -68,10 +77,13 @@ type Log struct {
 	bus     *events.Bus
 	log     *slog.Logger
 	opt     Options
+	keep    atomic.Pointer[Options] // what may change at run time: Age, Rows, Usage
 	queue   chan *Row
 	dropped atomic.Int64
 	failed  atomic.Int64
+	lostAt  atomic.Int64 // Unix milliseconds of the latest row that was lost
 	stats   stats
+	live    live
 }
 
 // NewLog returns the log over db. Nothing is written until Run runs.
@@ -79,29 +91,45 @@ func NewLog(db *store.DB, bus *events.Bus, log *slog.Logger, opt Options) *Log {
 	if opt.Queue <= 0 {
 		opt.Queue = 4096
 	}
-	if opt.Age <= 0 {
-		opt.Age = 30 * 24 * time.Hour
-	}
-	if opt.Rows <= 0 {
-		opt.Rows = 100_000
-	}
-	if opt.Usage <= 0 {
-		opt.Usage = 400 * 24 * time.Hour
-	}
-	return &Log{db: db, bus: bus, log: log, opt: opt, queue: make(chan *Row, opt.Queue), stats: newStats()}
+	l := &Log{db: db, bus: bus, log: log, opt: opt, queue: make(chan *Row, opt.Queue), stats: newStats()}
+	l.SetRetention(opt)
+	return l
 }
 
-// Begin counts a request as running; the returned function takes its row when it has ended. Calling it again does nothing.
-func (l *Log) Begin() (end func(Row)) {
+// SetRetention changes how much is kept, from the next clean-up on: Age, Rows and Usage of opt count, zero values take the
+// defaults and negative ones do not bound.
+func (l *Log) SetRetention(opt Options) {
+	if opt.Age == 0 {
+		opt.Age = 30 * 24 * time.Hour
+	}
+	if opt.Rows == 0 {
+		opt.Rows = 100_000
+	}
+	if opt.Usage == 0 {
+		opt.Usage = 400 * 24 * time.Hour
+	}
+	l.keep.Store(&opt)
+}
+
+// Begin counts a request as running and shows it with what is known of it. now completes that whenever somebody looks; it is
+// called from any goroutine and may be nil. The returned function takes the row when the request has ended; calling it again
+// does nothing.
+func (l *Log) Begin(r Row, now func(*Row)) (end func(Row)) {
 	l.stats.inFlight.Add(1)
+	l.live.begin(r, now)
+	l.Changed(r.ID)
 	var ended atomic.Bool
 	return func(r Row) {
 		if ended.CompareAndSwap(false, true) {
 			l.stats.inFlight.Add(-1)
+			l.live.end(&r)
 			l.Add(r)
 		}
 	}
 }
+
+// Changed tells those who look on that a running request went on.
+func (l *Log) Changed(id string) { l.bus.Publish(events.Request, id, nil) }
 
 // Add hands a row over. It never waits: when the queue is full the row is dropped and counted.
 func (l *Log) Add(r Row) {
@@ -109,6 +137,8 @@ func (l *Log) Add(r Row) {
 	select {
 	case l.queue <- &r:
 	default:
+		l.live.forget(r.ID)
+		l.lostAt.Store(time.Now().UnixMilli())
 		if l.dropped.Add(1) == 1 {
 			l.log.Warn("Request log cannot keep up, rows are dropped", "queue", cap(l.queue))
 		}
@@ -117,6 +147,14 @@ func (l *Log) Add(r Row) {
 
 // Dropped returns how many rows were lost because the queue was full or the database refused them.
 func (l *Log) Dropped() int64 { return l.dropped.Load() + l.failed.Load() }
+
+// LostAt returns when the latest row was lost, the zero time if none was.
+func (l *Log) LostAt() time.Time {
+	if ms := l.lostAt.Load(); ms != 0 {
+		return time.UnixMilli(ms)
+	}
+	return time.Time{}
+}
 
 // maxBatch bounds one transaction.
 const maxBatch = 1000
@@ -157,18 +195,23 @@ func (l *Log) drain(ctx context.Context) error {
 // that came while the last transaction ran go together.
 func (l *Log) write(ctx context.Context, r *Row) {
 	ctx = context.WithoutCancel(ctx) // a row that was taken is written
-	rows := []store.Request{toStore(r)}
+	rows := []store.Request{l.toStore(r)}
 	for len(rows) < maxBatch {
 		select {
 		case r := <-l.queue:
-			rows = append(rows, toStore(r))
+			rows = append(rows, l.toStore(r))
 			continue
 		default:
 		}
 		break
 	}
-	if err := l.db.AddRequests(ctx, rows, sum(rows)); err != nil {
+	err := l.db.AddRequests(ctx, rows, sum(rows))
+	for i := range rows {
+		l.live.forget(rows[i].ID)
+	}
+	if err != nil {
 		l.failed.Add(int64(len(rows)))
+		l.lostAt.Store(time.Now().UnixMilli())
 		l.log.Error("Writing the request log failed", "rows", len(rows), "err", err)
 		return
 	}
@@ -179,20 +222,58 @@ func (l *Log) write(ctx context.Context, r *Row) {
 
 // trim deletes what is too old or too much, in small steps so that rows get in between.
 func (l *Log) trim(ctx context.Context) {
-	now := time.Now()
-	for more := true; more && ctx.Err() == nil; {
-		var err error
-		if more, err = l.db.TrimRequests(ctx, now.Add(-l.opt.Age), l.opt.Rows); err != nil {
-			l.log.Warn("Deleting old rows of the request log failed", "err", err)
-			return
-		}
+	now, keep := time.Now(), l.keep.Load()
+	var before time.Time
+	if keep.Age > 0 {
+		before = now.Add(-keep.Age)
 	}
-	if err := l.db.TrimUsage(ctx, now.Add(-l.opt.Usage)); err != nil {
+	if err := l.clear(ctx, before, max(keep.Rows, 0)); err != nil {
+		l.log.Warn("Deleting old rows of the request log failed", "err", err)
+		return
+	}
+	if keep.Usage < 0 {
+		return
+	}
+	if err := l.db.TrimUsage(ctx, now.Add(-keep.Usage)); err != nil {
 		l.log.Warn("Deleting old usage counters failed", "err", err)
 	}
 }
 
-// Latest returns rows, the latest first. Filter.BeforeID asks for the next page.
+func (l *Log) clear(ctx context.Context, before time.Time, keep int) error {
+	for more := true; more && ctx.Err() == nil; {
+		var err error
+		if more, err = l.db.TrimRequests(ctx, before, keep); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// Clear deletes the rows that are older than before, and the usage counters too if usage is set.
+func (l *Log) Clear(ctx context.Context, before time.Time, usage bool) error {
+	if err := l.clear(ctx, before, 0); err != nil {
+		return fmt.Errorf("deleting rows of the request log: %w", err)
+	}
+	if usage {
+		if err := l.db.TrimUsage(ctx, before); err != nil {
+			return fmt.Errorf("deleting usage counters: %w", err)
+		}
+	}
+	return nil
+}
+
+// Size is what the log takes.
+type Size struct{ Rows, Usage, Bytes int64 }
+
+// Size returns what the log takes; Bytes are those of the whole database.
+func (l *Log) Size(ctx context.Context) (s Size, err error) {
+	if s.Rows, s.Usage, s.Bytes, err = l.db.CountRows(ctx); err != nil {
+		err = fmt.Errorf("measuring the request log: %w", err)
+	}
+	return s, err
+}
+
+// Latest returns rows that are over, the latest first. Filter.BeforeID asks for the next page.
 func (l *Log) Latest(ctx context.Context, f Filter) ([]Row, error) {
 	found, err := l.db.Requests(ctx, f)
 	if err != nil {
@@ -205,56 +286,11 @@ func (l *Log) Latest(ctx context.Context, f Filter) ([]Row, error) {
 	return out, nil
 }
 
-// Usage returns sums per client key, provider, account and model; a zero time does not narrow.
-func (l *Log) Usage(ctx context.Context, since, until time.Time) ([]Usage, error) {
-	u, err := l.db.Usage(ctx, since, until)
-	if err != nil {
-		return nil, fmt.Errorf("reading the usage: %w", err)
-	}
-	return u, nil
-}
-
-// sum folds rows into the hourly counters. Unknown counts add nothing.
-func sum(rows []store.Request) []Usage {
-	type key struct {
-		hour                          int64
-		client, provider, acct, model string
-	}
-	at := map[key]int{}
-	var out []Usage
-	for i := range rows {
-		r := &rows[i]
-		hour := r.At.Truncate(time.Hour)
-		k := key{hour.Unix(), r.Key, r.Provider, r.Account, r.Model}
-		j, ok := at[k]
-		if !ok {
-			j = len(out)
-			at[k] = j
-			out = append(out, Usage{Hour: hour, Key: r.Key, Provider: r.Provider, Account: r.Account, Model: r.Model})
-		}
-		u := &out[j]
-		u.Requests++
-		if r.Kind != "" {
-			u.Errors++
-		}
-		addTokens(&u.Tokens, r.Tokens)
-	}
-	return out
-}
-
-func addTokens(t *Tokens, n Tokens) {
-	t.Input += max(n.Input, 0)
-	t.Cached += max(n.Cached, 0)
-	t.CacheWrite += max(n.CacheWrite, 0)
-	t.Output += max(n.Output, 0)
-	t.Reasoning += max(n.Reasoning, 0)
-}
-
 // maxText bounds each text of a row: a model name is what a client sends.
 const maxText = 1000
 
 // toStore makes the row as it goes to disk: redacted and cut.
-func toStore(r *Row) store.Request {
+func (l *Log) toStore(r *Row) store.Request {
 	trace := make([]Attempt, len(r.Trace))
 	for i, a := range r.Trace {
 		a.Message, a.Model = clean(a.Message), clean(a.Model)
@@ -276,7 +312,8 @@ func toStore(r *Row) store.Request {
 		ID: r.ID, At: r.At, Key: r.Key, Client: r.Client, Op: r.Op, Stream: r.Stream, Asked: clean(r.Asked),
 		Provider: r.Provider, Account: r.Account, Model: clean(r.Model), Attempts: r.Attempts, Status: r.Status,
 		Kind: r.Kind, Message: clean(r.Message), Tokens: r.Tokens, FirstMS: first, TotalMS: r.Total.Milliseconds(),
-		Dropped: dropped, Trace: string(text),
+		Dropped: dropped, Trace: string(text), Estimated: r.Estimated, ReplayOf: r.ReplayOf,
+		Metered: r.Metered || r.Account != "" && l.opt.Metered != nil && l.opt.Metered(r.Account),
 	}
 }
 
@@ -289,6 +326,6 @@ func fromStore(r *store.Request) Row {
 		ID: r.ID, At: r.At, Key: r.Key, Client: r.Client, Op: r.Op, Stream: r.Stream, Asked: r.Asked,
 		Provider: r.Provider, Account: r.Account, Model: r.Model, Attempts: r.Attempts, Status: r.Status, Kind: r.Kind, Message: r.Message,
 		Tokens: r.Tokens, First: time.Duration(r.FirstMS) * time.Millisecond, Total: time.Duration(r.TotalMS) * time.Millisecond,
-		Dropped: r.Dropped, Trace: trace,
+		Dropped: r.Dropped, Trace: trace, Estimated: r.Estimated, Metered: r.Metered, ReplayOf: r.ReplayOf,
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"patchbay/backend/events"
 	"patchbay/backend/store"
@@ -41,6 +42,13 @@ func newLog(t testing.TB, opt Options) (*Log, *store.DB) {
 	return NewLog(db, &events.Bus{}, slog.New(slog.DiscardHandler), opt), db
 }
 
+func diffUsage(t testing.TB, want, got []Usage) {
+	t.Helper()
+	if d := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Usage{}), cmpopts.EquateApprox(0, 1e-9)); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+}
+
 // run lets the log write what waits.
 func run(t testing.TB, l *Log) {
 	t.Helper()
@@ -62,7 +70,7 @@ func TestRowsComeBackWhole(t *testing.T) {
 	l, _ := newLog(t, Options{})
 	bad := row("2")
 	bad.At, bad.Kind, bad.Message, bad.First, bad.Trace, bad.Dropped = moment.Add(time.Second), "timeout", "nothing came", -time.Millisecond, []Attempt{}, nil
-	end := l.Begin()
+	end := l.Begin(row("1"), nil)
 	end(row("1"))
 	end(row("again"))
 	l.Add(bad)
@@ -75,9 +83,10 @@ func TestRowsComeBackWhole(t *testing.T) {
 		diff(t, "1", ev.ID)
 		break
 	}
-	usage, err := l.Usage(t.Context(), time.Time{}, time.Time{})
+	usage, _, err := l.Usage(t.Context(), UsageQuery{By: Dimensions})
 	check(t, err)
-	diff(t, []Usage{{Key: "k", Provider: "kiro", Account: "a", Model: "M", Requests: 2, Errors: 1, Tokens: Tokens{Input: 20, Output: 10, Reasoning: 4}}}, usage)
+	want := Usage{Key: "k", Provider: "kiro", Account: "a", Model: "M", Requests: 2, Errors: 1, Tokens: Tokens{Input: 20, Cached: -1, CacheWrite: -1, Output: 10, Reasoning: 4}, FirstMedian: stepMS(step(300)), FirstWorst: stepMS(step(300))}
+	diffUsage(t, []Usage{want}, usage)
 }
 
 func TestSecretsAndLongTextsDoNotReachTheDisk(t *testing.T) {
@@ -138,7 +147,7 @@ func TestRowsThatCannotBeWrittenAreCounted(t *testing.T) {
 	if _, err := l.Latest(t.Context(), Filter{}); err == nil {
 		t.Error("rows of a closed database")
 	}
-	if _, err := l.Usage(t.Context(), moment, moment); err == nil {
+	if _, _, err := l.Usage(t.Context(), UsageQuery{}); err == nil {
 		t.Error("usage of a closed database")
 	}
 }
@@ -178,9 +187,9 @@ func TestRowsAreWrittenAsTheyComeAndOldOnesGo(t *testing.T) {
 		diff(t, "43210", ids())
 		time.Sleep(time.Hour)
 		diff(t, "432", ids())
-		usage, err := l.Usage(t.Context(), time.Time{}, time.Time{})
+		_, usage, err := l.Usage(t.Context(), UsageQuery{})
 		check(t, err)
-		diff(t, int64(6), usage[0].Requests) // those of the last two days
+		diff(t, int64(6), usage.Requests) // those of the last two days
 		cancel()
 		check(t, <-done)
 	})
@@ -199,7 +208,7 @@ func TestManyRowsGoInFewTransactions(t *testing.T) {
 
 func TestMetricsText(t *testing.T) {
 	l, _ := newLog(t, Options{})
-	l.Begin()
+	l.Begin(row("0"), nil)
 	l.Add(row("1"))
 	bad := row("2")
 	bad.Status, bad.Kind, bad.First, bad.Total = 504, "timeout", -1, time.Hour

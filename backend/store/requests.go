@@ -22,23 +22,18 @@ type Request struct {
 	FirstMS, TotalMS         int64 // to the first content, to the end; -1 = never came
 	Dropped                  []string
 	Trace                    string // JSON
+	Estimated                bool   // the tokens are an estimate: the service told none
+	Metered                  bool   // by an account that pays per token
+	ReplayOf                 string // id of the request that was sent again
 }
 
 // Tokens are the counters of one request, or sums of many.
 type Tokens struct{ Input, Cached, CacheWrite, Output, Reasoning int64 }
 
-// Usage is one row of the hourly counters, or a sum of several.
-type Usage struct {
-	Hour                          time.Time
-	Key, Provider, Account, Model string
-	Requests, Errors              int64
-	Tokens                        Tokens
-}
-
 const requestColumns = `id, at, client_key, client, op, stream, asked, provider, account, model, attempts, status, kind, message,
-  input, cached, cache_write, output, reasoning, first_ms, total_ms, dropped, trace`
+  input, cached, cache_write, output, reasoning, first_ms, total_ms, dropped, trace, estimated, metered, replay_of`
 
-// AddRequests writes rows and adds to the hourly counters, all in one transaction.
+// AddRequests writes rows and adds to the usage counters, all in one transaction.
 func (d *DB) AddRequests(ctx context.Context, rows []Request, usage []Usage) error {
 	return d.Batch(ctx, func(ctx context.Context) error {
 		for i := range rows {
@@ -58,49 +53,35 @@ func (d *DB) AddRequests(ctx context.Context, rows []Request, usage []Usage) err
 func (d *DB) addRequest(ctx context.Context, r *Request) error {
 	t := r.Tokens
 	_, err := d.exec(ctx, `INSERT INTO requests(`+requestColumns+`)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) ON CONFLICT (id) DO NOTHING`,
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) ON CONFLICT (id) DO NOTHING`,
 		r.ID, millis(r.At), r.Key, r.Client, r.Op, r.Stream, r.Asked, r.Provider, r.Account, r.Model, r.Attempts, r.Status, r.Kind, r.Message,
-		t.Input, t.Cached, t.CacheWrite, t.Output, t.Reasoning, r.FirstMS, r.TotalMS, strings.Join(r.Dropped, "\n"), r.Trace)
+		t.Input, t.Cached, t.CacheWrite, t.Output, t.Reasoning, r.FirstMS, r.TotalMS, strings.Join(r.Dropped, "\n"), r.Trace,
+		r.Estimated, r.Metered, r.ReplayOf)
 	return err
 }
 
-func (d *DB) addUsage(ctx context.Context, u *Usage) error {
-	t := u.Tokens
-	_, err := d.exec(ctx, `INSERT INTO usage_hourly(hour, client_key, provider, account, model, requests, errors, input, cached, cache_write, output, reasoning)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-ON CONFLICT (hour, client_key, provider, account, model) DO UPDATE SET
-  requests = usage_hourly.requests + excluded.requests, errors = usage_hourly.errors + excluded.errors,
-  input = usage_hourly.input + excluded.input, cached = usage_hourly.cached + excluded.cached,
-  cache_write = usage_hourly.cache_write + excluded.cache_write, output = usage_hourly.output + excluded.output,
-  reasoning = usage_hourly.reasoning + excluded.reasoning`,
-		millis(u.Hour), u.Key, u.Provider, u.Account, u.Model, u.Requests, u.Errors, t.Input, t.Cached, t.CacheWrite, t.Output, t.Reasoning)
-	return err
-}
+// HungUp is the kind of a row whose client went away before its answer was whole. It is neither a success nor a failure.
+const HungUp = "client_closed"
 
 // RequestFilter narrows a query of the log; zero fields do not narrow.
 type RequestFilter struct {
+	ID                                  string
 	Provider, Account, Model, Key, Kind string
-	Failed                              bool      // only rows with an error
+	Failed                              bool // only rows with an error of their own
+	OK                                  bool // only rows that were answered
+	Retried                             bool // only rows with more than one attempt
+	Status                              int
 	Since, Until                        time.Time // Since included, Until not
 	BeforeID                            string    // rows older than this one: the next page
 	Limit                               int       // 0 = 100
+	// Search is a text that stands anywhere in a row, or begins its id; rows of the accounts and keys listed are found too.
+	Search       string
+	SearchOwners []string // ids
 }
 
 // Requests returns rows of the log, the latest first.
 func (d *DB) Requests(ctx context.Context, f RequestFilter) ([]Request, error) {
-	w := &where{}
-	w.equal("provider", f.Provider)
-	w.equal("account", f.Account)
-	w.equal("model", f.Model)
-	w.equal("client_key", f.Key)
-	w.equal("kind", f.Kind)
-	w.span("at", f.Since, f.Until)
-	if f.Failed {
-		w.add(`kind <> ''`)
-	}
-	if f.BeforeID != "" {
-		w.add(`(at, id) < (SELECT at, id FROM requests WHERE id = %s)`, f.BeforeID)
-	}
+	w := f.where()
 	if f.Limit <= 0 {
 		f.Limit = 100
 	}
@@ -109,35 +90,77 @@ func (d *DB) Requests(ctx context.Context, f RequestFilter) ([]Request, error) {
 		`SELECT `+requestColumns+` FROM requests`+w.String()+fmt.Sprintf(` ORDER BY at DESC, id DESC LIMIT $%d`, len(w.args)), w.args...)
 }
 
+// RequestCounts are numbers of rows.
+type RequestCounts struct{ All, Failed, Retried int64 }
+
+// CountRequests counts the rows that a filter finds; its Failed, OK, Retried, BeforeID and Limit are left out of account.
+func (d *DB) CountRequests(ctx context.Context, f RequestFilter) (c RequestCounts, err error) {
+	f.Failed, f.OK, f.Retried, f.BeforeID = false, false, false, ""
+	w := f.where()
+	err = d.from(ctx).QueryRowContext(ctx, `SELECT count(*), coalesce(sum(CASE WHEN kind NOT IN ('', '`+HungUp+`') THEN 1 ELSE 0 END), 0),
+  coalesce(sum(CASE WHEN attempts > 1 THEN 1 ELSE 0 END), 0) FROM requests`+w.String(), w.args...).Scan(&c.All, &c.Failed, &c.Retried)
+	return c, err
+}
+
+func (f *RequestFilter) where() *where {
+	w := &where{}
+	w.equal("id", f.ID)
+	w.equal("provider", f.Provider)
+	w.equal("account", f.Account)
+	w.equal("model", f.Model)
+	w.equal("client_key", f.Key)
+	w.equal("kind", f.Kind)
+	w.span("at", f.Since, f.Until)
+	if f.Failed {
+		w.add(`kind NOT IN ('', '` + HungUp + `')`)
+	}
+	if f.OK {
+		w.add(`kind = ''`)
+	}
+	if f.Retried {
+		w.add(`attempts > 1`)
+	}
+	if f.Status != 0 {
+		w.add(`status = %s`, f.Status)
+	}
+	if f.Search != "" {
+		w.search(f.Search, f.SearchOwners)
+	}
+	if f.BeforeID != "" {
+		w.add(`(at, id) < (SELECT at, id FROM requests WHERE id = %s)`, f.BeforeID)
+	}
+	return w
+}
+
+// likeEscape makes a text one that LIKE takes word for word.
+var likeEscape = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+// search finds a text in what people see of a row.
+func (w *where) search(text string, owners []string) {
+	text = likeEscape.Replace(strings.ToLower(text))
+	conds, args := []string{`id LIKE %s ESCAPE '\'`, `id LIKE %s ESCAPE '\'`}, []any{text + "%", `req\_` + text + "%"}
+	for _, column := range []string{"asked", "model", "provider", "client", "kind", "message"} {
+		conds, args = append(conds, `lower(`+column+`) LIKE %s ESCAPE '\'`), append(args, "%"+text+"%")
+	}
+	for _, id := range owners {
+		conds, args = append(conds, `account = %s`, `client_key = %s`), append(args, id, id)
+	}
+	w.add(`(`+strings.Join(conds, ` OR `)+`)`, args...)
+}
+
 func scanRequest(row scanner) (Request, error) {
 	var r Request
 	var at int64
 	var dropped string
 	t := &r.Tokens
 	err := row.Scan(&r.ID, &at, &r.Key, &r.Client, &r.Op, &r.Stream, &r.Asked, &r.Provider, &r.Account, &r.Model, &r.Attempts, &r.Status,
-		&r.Kind, &r.Message, &t.Input, &t.Cached, &t.CacheWrite, &t.Output, &t.Reasoning, &r.FirstMS, &r.TotalMS, &dropped, &r.Trace)
+		&r.Kind, &r.Message, &t.Input, &t.Cached, &t.CacheWrite, &t.Output, &t.Reasoning, &r.FirstMS, &r.TotalMS, &dropped, &r.Trace,
+		&r.Estimated, &r.Metered, &r.ReplayOf)
 	r.At = fromMillis(at)
 	if dropped != "" {
 		r.Dropped = strings.Split(dropped, "\n")
 	}
 	return r, err
-}
-
-// Usage returns the sums between two times per client key, provider, account and model, the largest number of requests
-// first. A zero time does not narrow.
-func (d *DB) Usage(ctx context.Context, since, until time.Time) ([]Usage, error) {
-	w := &where{}
-	w.span("hour", since, until)
-	return all(ctx, d.from(ctx), scanUsage, `SELECT client_key, provider, account, model, sum(requests), sum(errors),
-  sum(input), sum(cached), sum(cache_write), sum(output), sum(reasoning) FROM usage_hourly`+w.String()+`
-GROUP BY client_key, provider, account, model ORDER BY sum(requests) DESC, provider, account, model, client_key`, w.args...)
-}
-
-func scanUsage(row scanner) (Usage, error) {
-	var u Usage
-	t := &u.Tokens
-	err := row.Scan(&u.Key, &u.Provider, &u.Account, &u.Model, &u.Requests, &u.Errors, &t.Input, &t.Cached, &t.CacheWrite, &t.Output, &t.Reasoning)
-	return u, err
 }
 
 // TrimRequests deletes rows older than before and all but the latest keep rows; a zero time or number does not limit. It
@@ -164,12 +187,6 @@ func (d *DB) TrimRequests(ctx context.Context, before time.Time, keep int) (more
 		return err
 	})
 	return n == step, err
-}
-
-// TrimUsage deletes counters older than before.
-func (d *DB) TrimUsage(ctx context.Context, before time.Time) error {
-	_, err := d.exec(ctx, `DELETE FROM usage_hourly WHERE hour < $1`, millis(before))
-	return err
 }
 
 // where collects the conditions of a query and numbers their parameters.

@@ -124,6 +124,31 @@ CREATE TABLE client_key_use (
   requests BIGINT NOT NULL,
   tokens BIGINT NOT NULL
 );
+`, `
+ALTER TABLE requests ADD COLUMN estimated BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE requests ADD COLUMN metered BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE requests ADD COLUMN replay_of TEXT NOT NULL DEFAULT '';
+ALTER TABLE usage_hourly RENAME TO usage_slots;
+ALTER TABLE usage_slots RENAME COLUMN hour TO slot;
+ALTER TABLE usage_slots ADD COLUMN hung_up BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE usage_slots ADD COLUMN untold BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE usage_slots ADD COLUMN metered BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE usage_slots ADD COLUMN told_input BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE usage_slots ADD COLUMN told_cached BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE usage_slots ADD COLUMN told_cache_write BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE usage_slots ADD COLUMN told_output BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE usage_slots ADD COLUMN told_reasoning BIGINT NOT NULL DEFAULT 0;
+UPDATE usage_slots SET told_input = requests, told_cached = requests, told_cache_write = requests, told_output = requests, told_reasoning = requests;
+CREATE TABLE usage_first (
+  slot BIGINT NOT NULL,
+  client_key TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  account TEXT NOT NULL,
+  model TEXT NOT NULL,
+  step BIGINT NOT NULL,
+  n BIGINT NOT NULL,
+  PRIMARY KEY (slot, client_key, provider, account, model, step)
+);
 `}
 
 // migrate brings the schema up to date. A database that is up to date costs one query.

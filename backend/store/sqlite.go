@@ -110,3 +110,14 @@ func isMissingTable(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && e.Code()&0xff == sqlite3.SQLITE_ERROR && strings.Contains(e.Error(), "no such table")
 }
+
+// size returns how many bytes the rows take; pages that are free again do not count.
+func (d *DB) size(ctx context.Context) (int64, error) {
+	var pages, free, each int64
+	for pragma, n := range map[string]*int64{"page_count": &pages, "freelist_count": &free, "page_size": &each} {
+		if err := d.from(ctx).QueryRowContext(ctx, "PRAGMA "+pragma).Scan(n); err != nil {
+			return 0, err
+		}
+	}
+	return (pages - free) * each, nil
+}

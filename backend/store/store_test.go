@@ -315,18 +315,28 @@ func TestUsageAddsUp(t *testing.T) {
 	db := open(t)
 	ctx := t.Context()
 	hour := moment.Truncate(time.Hour)
-	u := Usage{Hour: hour, Key: "k", Provider: "kiro", Account: "a", Model: "m", Requests: 2, Errors: 1, Tokens: Tokens{1, 2, 3, 4, 5}}
+	u := Usage{At: hour, Key: "k", Provider: "kiro", Account: "a", Model: "m", Requests: 2, Errors: 1, HungUp: 1, Untold: 1, Metered: 2, Tokens: Tokens{1, 2, 3, 4, 5}, Told: Tokens{1, 1, 1, 1, 1}, First: map[int]int64{7: 1, 9: 2}}
 	next := u
-	next.Hour = hour.Add(time.Hour)
+	next.At = hour.Add(time.Hour)
 	check(t, db.AddRequests(ctx, nil, []Usage{u, next}))
 	check(t, db.AddRequests(ctx, nil, []Usage{u}))
-	got, err := db.Usage(ctx, time.Time{}, next.Hour)
+	got, err := db.Usage(ctx, UsageFilter{Until: next.At})
 	check(t, err)
-	diff(t, []Usage{{Key: "k", Provider: "kiro", Account: "a", Model: "m", Requests: 4, Errors: 2, Tokens: Tokens{2, 4, 6, 8, 10}}}, got)
-	check(t, db.TrimUsage(ctx, next.Hour))
-	got, err = db.Usage(ctx, time.Time{}, time.Time{})
+	twice := Usage{Key: "k", Provider: "kiro", Account: "a", Model: "m", Requests: 4, Errors: 2, HungUp: 2, Untold: 2, Metered: 4, Tokens: Tokens{2, 4, 6, 8, 10}, Told: Tokens{2, 2, 2, 2, 2}, First: map[int]int64{7: 2, 9: 4}}
+	diff(t, []Usage{twice}, got)
+	// Hours of a zone that lies half an hour off begin there.
+	got, err = db.Usage(ctx, UsageFilter{Span: time.Hour, Offset: 30 * time.Minute, Model: "m"})
 	check(t, err)
-	diff(t, int64(2), got[0].Requests)
+	twice.At, next.At = hour.Add(-30*time.Minute), hour.Add(30*time.Minute)
+	diff(t, []Usage{twice, next}, got)
+	check(t, db.TrimUsage(ctx, hour.Add(time.Hour)))
+	got, err = db.Usage(ctx, UsageFilter{})
+	check(t, err)
+	next.At = time.Time{}
+	diff(t, []Usage{next}, got)
+	if got, err = db.Usage(ctx, UsageFilter{Key: "nobody"}); err != nil || len(got) != 0 {
+		t.Error(got, err)
+	}
 }
 
 func TestTrimKeepsTheLatest(t *testing.T) {
