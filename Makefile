@@ -98,6 +98,11 @@ golden: ## rewrite the golden files; read the diff
 generate: ## run the generators; their output is committed
 	$(GO) generate ./...
 
+.PHONY: package
+package: ## what people install, into dist/: deb, archives, AppImage, Windows installer (on a Mac: the disk image), sums, bill of materials
+	@if [ -f frontend/package.json ]; then npm --prefix frontend ci --no-audit --no-fund --loglevel=error && npm --prefix frontend run build; fi
+	$(GO) run ./build/package -version $(VERSION) $(PACKAGE)
+
 .PHONY: icons
 icons: ## draw all icons anew from build/appicon/mark.svg; they are committed
 	cd build/appicon && $(GO) run .
