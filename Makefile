@@ -9,6 +9,8 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 BIN     := bin/patchbay$(if $(filter Windows_NT,$(OS)),.exe,)
 JS      := backend/internal/e2e/js
 CLIENTS := backend/internal/e2e/clients
+UI      := frontend
+UI_SRC  := $(shell find $(UI)/src $(UI)/public -type f) $(addprefix $(UI)/,index.html package-lock.json svelte.config.js tsconfig.json vite.config.ts)
 FUZZTIME ?= 30s
 COVERAGE := 85
 
@@ -28,8 +30,27 @@ demo: build ## the whole product against simulated upstreams, no account needed
 	./$(BIN) demo
 
 .PHONY: build
-build: ## build bin/patchbay
+build: ui ## build bin/patchbay, the page with it
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) .
+
+.PHONY: ui
+ui: $(UI)/dist/index.html ## build the page, if its sources changed
+
+$(UI)/node_modules/.ready: $(UI)/package-lock.json
+	cd $(UI) && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(UI)/dist/index.html: $(UI)/node_modules/.ready $(UI_SRC)
+	cd $(UI) && npm run --silent build
+	touch $@
+
+.PHONY: page
+page: build ## the page in Chromium, against the program itself; its texts, types and size
+	cd $(UI) && npm run --silent check && npm run --silent test
+
+.PHONY: screenshots
+screenshots: build ## every page in both themes, two sizes and three languages, into build/screenshots
+	cd $(UI) && npm run --silent screenshots
 
 .PHONY: test
 test: check race e2e keyring tray ## everything that must be green
@@ -120,4 +141,4 @@ test-all: test fuzz e2e-clients ## test, and what is slower than that
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin coverage.out $(JS)/node_modules $(CLIENTS)/node_modules
+	rm -rf bin coverage.out $(JS)/node_modules $(CLIENTS)/node_modules $(UI)/node_modules $(UI)/dist/assets $(UI)/dist/*.*
