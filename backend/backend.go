@@ -319,7 +319,8 @@ func (b *Backend) openFront() {
 		List: func(ctx context.Context, id string) ([]canon.Model, error) {
 			return b.accounts.Models(ctx, id), nil
 		},
-		Bus: b.bus,
+		Known: b.knownModel,
+		Bus:   b.bus,
 	})
 	cfg := b.settings.Current()
 	b.openRecord(cfg)
@@ -337,11 +338,6 @@ func (b *Backend) serverOptions() server.Options {
 		API: api.Handler(b, func() string { return b.token.Reveal() }), Health: b.health, Metrics: b.metrics, Logger: b.log.For("server"),
 		HeadTime: b.settings.Current().Server.Limits.HeaderTimeout,
 	}
-}
-
-func (b *Backend) routing() route.Settings {
-	cfg := b.settings.Current()
-	return route.Settings{Default: cfg.DefaultProvider, Aliases: cfg.Routing.Aliases, Chains: cfg.Routing.Chains}
 }
 
 func (b *Backend) limits(id string) gateway.Limits {

@@ -82,6 +82,7 @@ func (b *Backend) Requests(ctx context.Context, q api.RequestQuery) ([]api.Reque
 			ID: r.ID, At: r.At, Key: r.Key, KeyName: keys[r.Key], Client: r.Client, Op: r.Op, Stream: r.Stream, Asked: r.Asked,
 			Provider: r.Provider, Account: r.Account, Label: labels[r.Account], Model: r.Model, Attempts: r.Attempts, Status: r.Status,
 			Kind: r.Kind, Message: r.Message, Tokens: tokens(r.Tokens), FirstMS: r.First.Milliseconds(), DurationMS: r.Total.Milliseconds(), Dropped: r.Dropped,
+			Trace: r.Trace,
 		}
 		if r.First < 0 {
 			out[i].FirstMS = -1

@@ -76,6 +76,7 @@ type Service interface {
 	Doctor(ctx context.Context) ([]Finding, error)
 
 	FileService
+	RoutingService
 	VaultService
 	TransferService
 }
@@ -393,6 +394,8 @@ type RequestView struct {
 	FirstMS    int64     `json:"first_ms"` // -1 = no content came
 	DurationMS int64     `json:"duration_ms"`
 	Dropped    []string  `json:"dropped,omitempty"`
+	// Trace is the way of the request, step by step.
+	Trace []TraceStep `json:"trace,omitempty"`
 }
 
 // Tokens counts tokens; -1 is unknown. Input includes Cached and CacheWrite, Output includes Reasoning.

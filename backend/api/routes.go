@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,8 +18,11 @@ type endpoint struct {
 	limit   int64 // of the body in bytes; 0 = bodyLimit
 }
 
-// endpoints is every call, with its parameters: path, then query (?), then body.
-var endpoints = []endpoint{
+// endpoints is every call; those of a topic stand with it.
+var endpoints = slices.Concat(baseEndpoints, routingEndpoints)
+
+// baseEndpoints are calls with their parameters: path, then query (?), then body.
+var baseEndpoints = []endpoint{
 	{pattern: "GET /api/status", call: getStatus},
 
 	{pattern: "GET /api/accounts", call: listAccounts},

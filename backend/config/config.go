@@ -68,12 +68,20 @@ type Provider struct {
 	AuthPrefix string            `yaml:"auth_prefix"`
 	Headers    map[string]string `yaml:"headers"` // static, not secret
 	Proxy      string            `yaml:"proxy"`
-	Models     []string          `yaml:"models"`   // a fixed list instead of the live one
-	Aliases    map[string]string `yaml:"aliases"`  // other names of its models
-	Quirks     []string          `yaml:"quirks"`   // names of known oddities
-	Priority   int               `yaml:"priority"` // lower comes first
+	Models     []string          `yaml:"models"`       // a fixed list instead of the live one
+	Extra      []string          `yaml:"extra_models"` // models beside those of the list
+	Aliases    map[string]string `yaml:"aliases"`      // other names of its models
+	Quirks     []string          `yaml:"quirks"`       // names of known oddities
+	Priority   int               `yaml:"priority"`     // lower comes first
 	Limits     ProviderLimits    `yaml:"limits"`
 	Timeouts   ProviderTimeouts  `yaml:"timeouts"`
+	Thinking   Thinking          `yaml:"thinking"`
+}
+
+// Thinking says how much models think: a level (minimal, low, medium, high, xhigh, max), a number of tokens, auto or off.
+type Thinking struct {
+	Default string `yaml:"default"` // where a request says nothing; "" = as the service does by itself
+	Max     string `yaml:"max"`     // at most: a level or a number of tokens
 }
 
 // ProviderLimits bounds one account's use.
@@ -90,9 +98,11 @@ type ProviderTimeouts struct {
 
 // Routing says which provider serves what.
 type Routing struct {
-	Aliases     map[string]string   `yaml:"aliases"`      // model name, or pattern ending in *, to model or provider/model
-	Chains      map[string][]string `yaml:"chains"`       // provider, or provider/model, to what is tried next
-	MaxAttempts int                 `yaml:"max_attempts"` // per request
+	Aliases       map[string]string   `yaml:"aliases"`        // model name, or pattern ending in *, to model or provider/model
+	Chains        map[string][]string `yaml:"chains"`         // provider, or provider/model, to what is tried next
+	ModelFallback map[string][]string `yaml:"model_fallback"` // model name, or pattern with *, to provider/model, after the chains
+	Hidden        []string            `yaml:"hidden"`         // patterns of models, or of provider/model, that no list shows
+	MaxAttempts   int                 `yaml:"max_attempts"`   // per request
 }
 
 // Prompt is a rule for the system text of requests: a text of the person's own, replacements, or both.

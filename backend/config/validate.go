@@ -143,6 +143,7 @@ func (c *checker) provider(key, id string, p Provider) {
 	if p.AuthHeader != "" && !headerName(p.AuthHeader) {
 		c.fail(key+".auth_header", strconv.Quote(p.AuthHeader)+" is no name of an HTTP header")
 	}
+	c.thinking(key+".thinking", p.Thinking)
 	if p.Limits.Concurrent < 0 {
 		c.fail(key+".limits.concurrent", "this cannot be less than 0")
 	}
@@ -209,33 +210,6 @@ func (c *checker) files() {
 				c.fail(key, strconv.Quote(p)+" is no whole path: begin at the root of the disk, or with ~/")
 			}
 		}
-	}
-}
-
-func (c *checker) routing() {
-	if id := c.cfg.DefaultProvider; id != "" && id != "auto" && !c.known(id) {
-		c.fail("default_provider", strconv.Quote(id)+" is no provider: use the id of a built-in one, or of one under providers")
-	}
-	for name, target := range c.cfg.Routing.Aliases {
-		if name == "" || target == "" {
-			c.fail("routing.aliases."+name, "an alias needs a name and the model that it stands for")
-		}
-		if i := strings.IndexByte(name, '*'); i >= 0 && i < len(name)-1 {
-			c.fail("routing.aliases."+name, "a * is read at the end of an alias only")
-		}
-	}
-	for from, chain := range c.cfg.Routing.Chains {
-		if head, _, _ := strings.Cut(from, "/"); !c.known(head) {
-			c.fail("routing.chains."+from, strconv.Quote(head)+" is no provider")
-		}
-		for _, to := range chain {
-			if head, _, _ := strings.Cut(to, "/"); !c.known(head) {
-				c.fail("routing.chains."+from, strconv.Quote(head)+" is no provider: a chain lists provider or provider/model")
-			}
-		}
-	}
-	if n := c.cfg.Routing.MaxAttempts; n < 1 || n > 100 {
-		c.fail("routing.max_attempts", "this must be between 1 and 100")
 	}
 }
 

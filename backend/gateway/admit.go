@@ -6,6 +6,7 @@ import (
 
 	"patchbay/backend/clientkey"
 	"patchbay/backend/route"
+	"patchbay/backend/trace"
 )
 
 // What a client key may do is enforced here and nowhere else: admitted counts a call in and out, planned leaves of a plan
@@ -47,18 +48,19 @@ func (c *Call) planned(ctx context.Context, q route.Query) (route.Plan, error) {
 	if err != nil {
 		return plan, err
 	}
-	kept := make([]route.Candidate, 0, len(plan.Candidates))
-	for _, cand := range plan.Candidates {
+	var refused *route.Candidate
+	plan.Keep(func(cand *route.Candidate) (string, string) {
 		if l.Allows(cand.Provider, cand.Model, cand.Named) {
-			kept = append(kept, cand)
-			continue
+			return "", ""
 		}
-		plan.Steps = append(plan.Steps, cand.Provider+"/"+cand.Model+": skipped, the client key may not use it")
+		if refused == nil {
+			first := *cand
+			refused = &first
+		}
+		return trace.KindForbidden, "the client key may not use it"
+	})
+	if len(plan.Candidates) == 0 && refused != nil {
+		return plan, l.Refuse(c.caller.KeyName, "the model "+refused.Model+" of "+refused.Provider)
 	}
-	if len(kept) == 0 && len(plan.Candidates) > 0 {
-		first := &plan.Candidates[0]
-		return plan, l.Refuse(c.caller.KeyName, "the model "+first.Model+" of "+first.Provider)
-	}
-	plan.Candidates = kept
 	return plan, nil
 }

@@ -12,8 +12,8 @@ import (
 	"patchbay/backend/canon"
 	"patchbay/backend/clientkey"
 	"patchbay/backend/provider"
-	"patchbay/backend/record"
 	"patchbay/backend/route"
+	"patchbay/backend/trace"
 	"patchbay/backend/wire"
 )
 
@@ -46,18 +46,25 @@ var errStopped = errors.New("the reader went away")
 
 // run walks the plan. A nil error means that the answer went out whole.
 func (c *Call) run(ctx context.Context, yield yieldFunc) error {
-	candidates, attempts, err := c.plan(ctx)
+	plan, attempts, err := c.plan(ctx)
 	if err != nil {
 		return err
 	}
 	var largest int64 // context of the largest candidate that found the prompt too long
 	tooLong := false
-	for i := range candidates {
-		cand := &candidates[i]
-		if tooLong && cand.Facts.Context <= largest {
-			c.steps = append(c.steps, cand.Provider+": skipped, its context is not larger")
+	for i := 0; i < len(plan.Candidates); i++ {
+		if i == 1 {
+			c.sift(plan)
+			if len(plan.Candidates) == 1 {
+				break
+			}
+		}
+		cand := &plan.Candidates[i]
+		if tooLong && room(cand) <= largest {
+			c.passedStep(cand, trace.KindNotLarger, "its context is not larger")
 			continue
 		}
+		c.arrive(cand)
 		err := c.candidate(ctx, cand, attempts, yield)
 		if err == nil || errors.Is(err, errStopped) {
 			return err
@@ -70,26 +77,31 @@ func (c *Call) run(ctx context.Context, yield yieldFunc) error {
 		case apierror.Never:
 			return e
 		case apierror.IfLarger:
-			tooLong, largest = true, max(largest, cand.Facts.Context)
+			tooLong, largest = true, max(largest, room(cand))
 		}
 		if c.tried() >= attempts {
+			c.outOfTries(plan, i+1)
 			break
 		}
 	}
+	c.passed(plan.After)
 	return c.verdict()
 }
+
+// room is the context of a candidate, 0 if it is not known.
+func room(cand *route.Candidate) int64 { return max(cand.Facts.Context, cand.Can.Context) }
 
 // plan returns where the request may go, and how many attempts it has. Like other set-up in this file it is a function of its
 // own, never inlined, so that its large values are off the stack while a stream waits; see decision 0005.
 //
 //go:noinline
-func (c *Call) plan(ctx context.Context) ([]route.Candidate, int, error) {
+func (c *Call) plan(ctx context.Context) (*route.Plan, int, error) {
 	plan, err := c.planned(ctx, c.query())
-	c.steps = plan.Steps
+	c.trace.Add(plan.Steps...)
 	if err != nil {
 		return nil, 0, err
 	}
-	return plan.Candidates, c.g.limits("").Attempts, nil
+	return &plan, c.g.limits("").Attempts, nil
 }
 
 // tried returns how many attempts were made.
@@ -106,20 +118,6 @@ func (c *Call) query() route.Query {
 		PathProvider: c.caller.PathProvider, HeaderProvider: c.caller.HeaderProvider,
 		Model: cmp.Or(c.req.Model, c.req.ModelAsked), Format: c.req.Format, Needs: needsOf(c.req),
 	}
-}
-
-// needsOf tells what a provider must be able to do. A conversation that was not read yet tells little; the plan then
-// goes by the model's name alone, and reads it before a fallback.
-func needsOf(req *canon.Request) route.Needs {
-	n := route.Needs{Tools: len(req.Tools) > 0}
-	for i := range req.Messages {
-		for j := range req.Messages[i].Parts {
-			p := &req.Messages[i].Parts[j]
-			n.Images = n.Images || p.Type == canon.PartImage
-			n.Documents = n.Documents || p.Type == canon.PartDocument
-		}
-	}
-	return n
 }
 
 // candidate tries the accounts of one provider and model.
@@ -154,11 +152,6 @@ func (c *Call) candidate(ctx context.Context, cand *route.Candidate, attempts in
 		}
 	}
 	return last
-}
-
-//go:noinline
-func (c *Call) acquire(ctx context.Context, cand *route.Candidate, skip map[string]struct{}) (*account.Lease, error) {
-	return c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Conversation: c.req.Conversation, Skip: skip, Wait: queueWait})
 }
 
 // prepare makes the request of one candidate. The conversation is read only if the candidate speaks another format.
@@ -388,25 +381,4 @@ func (c *Call) explain(ctx context.Context, cand *route.Candidate, lease *accoun
 	}
 	c.fail(cand, lease, &e)
 	return &e
-}
-
-//go:noinline
-func (c *Call) note(cand *route.Candidate, lease *account.Lease, begun time.Time, err error) {
-	c.trace = append(c.trace, traceOf(cand, lease, begun, err))
-	if err != nil {
-		c.g.record.Changed(c.caller.RequestID)
-	}
-}
-
-func traceOf(cand *route.Candidate, lease *account.Lease, begun time.Time, err error) record.Attempt {
-	a := record.Attempt{Provider: cand.Provider, Account: lease.AccountID(), Label: lease.Label(), Model: cand.Model, MS: time.Since(begun).Milliseconds()}
-	switch {
-	case err == nil:
-	case errors.Is(err, errStopped):
-		a.Kind = apierror.Canceled.String()
-	default:
-		e := apierror.From(err)
-		a.Kind, a.Message = e.Kind.String(), e.Msg
-	}
-	return a
 }

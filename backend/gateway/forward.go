@@ -10,6 +10,7 @@ import (
 	"patchbay/backend/canon"
 	"patchbay/backend/provider"
 	"patchbay/backend/route"
+	"patchbay/backend/trace"
 )
 
 // Forward passes a request on as it is, account after account of one provider, until one answers, and hands the answer to
@@ -29,11 +30,15 @@ func (g *Gateway) Forward(ctx context.Context, providerID string, r *provider.Ra
 }
 
 func (c *Call) forward(ctx context.Context, cand *route.Candidate, r *provider.RawRequest, send func(*provider.RawAnswer, Route) error) error {
+	c.trace.Add(
+		trace.Step{What: trace.Asked, Model: c.req.ModelAsked, Kind: c.req.Format},
+		trace.Step{What: trace.Chosen, Rule: trace.ByPath, Provider: cand.Provider, Message: cand.Provider + " was named, and passes requests on as they are"},
+	)
 	skip := map[string]struct{}{}
 	var spare *provider.RawAnswer // what the last account was refused with, where it may be shown
 	limits := c.g.limits(cand.Provider)
 	for range min(limits.Accounts, limits.Attempts) {
-		lease, err := c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Skip: skip, Wait: queueWait})
+		lease, err := c.acquire(ctx, cand, skip)
 		if err != nil {
 			if len(skip) == 0 {
 				c.fail(cand, nil, apierror.From(err))
@@ -78,7 +83,7 @@ func (f *forwarding) once(ctx context.Context) (err error) {
 		if err != nil {
 			err = c.explain(ctx, f.cand, f.lease, err)
 		}
-		c.trace = append(c.trace, traceOf(f.cand, f.lease, begun, err))
+		c.note(f.cand, f.lease, begun, err)
 		f.lease.Release(err)
 	}()
 	forwarder, ok := f.lease.Upstream().(provider.Forwarder)

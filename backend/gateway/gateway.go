@@ -18,6 +18,7 @@ import (
 	"patchbay/backend/provider"
 	"patchbay/backend/record"
 	"patchbay/backend/route"
+	"patchbay/backend/trace"
 	"patchbay/backend/wire"
 )
 
@@ -50,6 +51,10 @@ type Planner interface {
 // Accounts hands out accounts.
 type Accounts interface {
 	Acquire(ctx context.Context, q account.Query) (*account.Lease, error)
+	// Considered lists the accounts of a provider in the order of a choice, at most limit of them (0 = all).
+	Considered(q account.Query, limit int) []account.Considered
+	// Nobody is the error of a choice that finds no account.
+	Nobody(q account.Query) error
 }
 
 // Log takes requests: Begin shows one as running with what is known of it, now completes that at any time and from any
@@ -134,9 +139,9 @@ type Call struct {
 	route Route
 
 	sent     *canon.Request // what the upstream gets; nil once the answer has begun
-	trace    []record.Attempt
+	trace    trace.Log
 	failures []failure
-	steps    []string
+	left     []trace.Step // steps of the chain that were passed over
 	usage    canon.Usage
 	finish   canon.Finish
 	first    time.Time    // when the first content came
@@ -148,7 +153,8 @@ type Call struct {
 
 // Call prepares a request. Nothing is sent before its Stream is read.
 func (g *Gateway) Call(req *canon.Request, caller Caller) *Call {
-	return &Call{g: g, req: req, caller: caller, begun: time.Now(), usage: canon.UnknownUsage(), prompt: -1}
+	now := time.Now()
+	return &Call{g: g, req: req, caller: caller, begun: now, trace: trace.New(now), usage: canon.UnknownUsage(), prompt: -1}
 }
 
 // Route returns the way taken so far. It may be called from any goroutine.

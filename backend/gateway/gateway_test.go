@@ -23,6 +23,7 @@ import (
 	"patchbay/backend/route"
 	"patchbay/backend/secret"
 	"patchbay/backend/store"
+	"patchbay/backend/trace"
 )
 
 // step is what an upstream does on one call.
@@ -149,7 +150,7 @@ func hangs(ctx context.Context, _ *canon.Request, yield func(canon.Event, error)
 type plans struct{ candidates []route.Candidate }
 
 func (p plans) Plan(context.Context, route.Query) (route.Plan, error) {
-	return route.Plan{Candidates: p.candidates, Steps: []string{"the test says so"}}, nil
+	return route.Plan{Candidates: p.candidates, Steps: []trace.Step{{What: trace.Note, Message: "the test says so"}}}, nil
 }
 
 type rows struct {
@@ -593,7 +594,7 @@ func TestUsageIsEstimatedWhereNoneCame(t *testing.T) {
 	if usage == nil || !usage.Estimated || usage.Output != 3 || usage.Input != 1 {
 		t.Errorf("%+v", usage)
 	}
-	if row := r.row(); row.Tokens.Output != 3 || row.Trace[1].Kind != "usage" {
+	if row := r.row(); row.Tokens.Output != 3 || row.Trace[2].Kind != "usage" {
 		t.Errorf("%+v", row)
 	}
 }

@@ -45,11 +45,12 @@ func (c *ImageCall) run(ctx context.Context, yield func(canon.ImageEvent, error)
 	q := c.call.query()
 	q.Pictures = true
 	plan, err := c.call.planned(ctx, q)
-	c.call.steps = plan.Steps
+	c.call.trace.Add(plan.Steps...)
 	if err != nil {
 		return err
 	}
 	for i := range plan.Candidates {
+		c.call.arrive(&plan.Candidates[i])
 		err := c.candidate(ctx, &plan.Candidates[i], yield)
 		if err == nil || errors.Is(err, errStopped) || c.call.committed() {
 			return err
@@ -58,6 +59,7 @@ func (c *ImageCall) run(ctx context.Context, yield func(canon.ImageEvent, error)
 			return err
 		}
 	}
+	c.call.passed(plan.After)
 	return c.call.verdict()
 }
 
@@ -65,7 +67,7 @@ func (c *ImageCall) candidate(ctx context.Context, cand *route.Candidate, yield 
 	skip := map[string]struct{}{}
 	var last error
 	for range c.call.g.limits(cand.Provider).Accounts {
-		lease, err := c.call.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Skip: skip, Wait: queueWait})
+		lease, err := c.call.acquire(ctx, cand, skip)
 		if err != nil {
 			if last == nil {
 				c.call.fail(cand, nil, apierror.From(err))
@@ -93,7 +95,7 @@ func (c *ImageCall) once(ctx context.Context, cand *route.Candidate, lease *acco
 		if err != nil && !errors.Is(err, errStopped) {
 			err = call.explain(ctx, cand, lease, err)
 		}
-		call.trace = append(call.trace, traceOf(cand, lease, begun, err))
+		call.note(cand, lease, begun, err)
 		if !able {
 			lease.Release(apierror.New(apierror.Canceled, "nothing was asked of it")) // that it makes no images says nothing about its models
 			return

@@ -116,11 +116,12 @@ func (c *Call) admittedSide(ctx context.Context, do func(context.Context, *route
 // side does something that is no answer, by the same loop as answers: account after account, candidate after candidate.
 func (c *Call) side(ctx context.Context, do func(context.Context, *route.Candidate, provider.Upstream) error) error {
 	plan, err := c.planned(ctx, c.query())
-	c.steps = plan.Steps
+	c.trace.Add(plan.Steps...)
 	if err != nil {
 		return err
 	}
 	for i := range plan.Candidates {
+		c.arrive(&plan.Candidates[i])
 		err := c.sideCandidate(ctx, &plan.Candidates[i], do)
 		if err == nil {
 			return nil
@@ -129,6 +130,7 @@ func (c *Call) side(ctx context.Context, do func(context.Context, *route.Candida
 			return err
 		}
 	}
+	c.passed(plan.After)
 	return c.verdict()
 }
 
@@ -136,7 +138,7 @@ func (c *Call) sideCandidate(ctx context.Context, cand *route.Candidate, do func
 	skip := map[string]struct{}{}
 	var last error
 	for range c.g.limits(cand.Provider).Accounts {
-		lease, err := c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Conversation: c.req.Conversation, Skip: skip, Wait: queueWait})
+		lease, err := c.acquire(ctx, cand, skip)
 		if err != nil {
 			if last == nil {
 				c.fail(cand, nil, apierror.From(err))
@@ -163,7 +165,7 @@ func (c *Call) sideOnce(ctx context.Context, cand *route.Candidate, lease *accou
 		if err != nil {
 			err = c.explain(ctx, cand, lease, err)
 		}
-		c.trace = append(c.trace, traceOf(cand, lease, begun, err))
+		c.note(cand, lease, begun, err)
 		lease.Release(err)
 	}()
 	c.setRoute(func(r *Route) {

@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"slices"
-
 	"patchbay/backend/canon"
 	"patchbay/backend/route"
 )
@@ -16,9 +14,7 @@ func (c *Call) system(req *canon.Request, cand *route.Candidate) error {
 	}
 	e, notes := c.g.prompts.Edit(cand.Provider, c.caller.KeyID, c.caller.KeyName)
 	for _, n := range notes {
-		if !slices.Contains(c.steps, n) {
-			c.steps = append(c.steps, n)
-		}
+		c.trace.Note("prompt", n)
 	}
 	if e == nil {
 		return nil

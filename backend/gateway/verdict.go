@@ -51,6 +51,9 @@ func (c *Call) verdict() error {
 	default:
 		e.Msg = c.summary()
 	}
+	if e.Kind != apierror.ContextTooLong { // its words are read by clients
+		e.Msg += c.leftOut()
+	}
 	return &e
 }
 
@@ -127,6 +130,20 @@ func (c *Call) summary() string {
 	return b.String()
 }
 
+// leftOut names the steps of the chain that nobody was asked at, and why.
+func (c *Call) leftOut() string {
+	var b strings.Builder
+	for i := range c.left {
+		s := &c.left[i]
+		b.WriteString("; " + s.Provider)
+		if s.Model != "" {
+			b.WriteString("/" + s.Model)
+		}
+		b.WriteString(": skipped, " + s.Message)
+	}
+	return b.String()
+}
+
 func prefixed(providerID, msg string) string {
 	if providerID == "" || strings.HasPrefix(msg, providerID+":") {
 		return msg
@@ -140,7 +157,7 @@ func (c *Call) finishRow(ctx context.Context, err error) {
 	row := c.row()
 	row.Provider, row.Account, row.Model, row.Attempts = r.Provider, r.AccountID, r.Model, r.Attempts
 	row.Status, row.Tokens, row.Estimated = cmp.Or(c.status, http.StatusOK), c.tokens(), c.usage.Estimated
-	row.First, row.Total, row.Trace = -1, time.Since(c.begun), append(c.stepRows(), c.trace...)
+	row.First, row.Total, row.Trace = -1, time.Since(c.begun), c.steps(err)
 	if !c.first.IsZero() {
 		row.First = c.first.Sub(c.begun)
 	}
@@ -159,18 +176,6 @@ func (c *Call) finishRow(ctx context.Context, err error) {
 
 // statusClientClosed stands in the log for a client that went away before its answer was whole.
 const statusClientClosed = 499
-
-// stepRows are the router's decisions as the first lines of the trace.
-func (c *Call) stepRows() []record.Attempt {
-	out := make([]record.Attempt, 0, len(c.steps)+len(c.trace))
-	for _, s := range c.steps {
-		out = append(out, record.Attempt{Kind: "route", Message: s})
-	}
-	if c.usage.Estimated {
-		out = append(out, record.Attempt{Kind: "usage", Message: "the upstream told no token counts; these are an estimate"})
-	}
-	return out
-}
 
 func (c *Call) tokens() record.Tokens {
 	u := c.usage

@@ -130,6 +130,7 @@ type Set struct {
 	list   []Preset
 	byID   map[string]int
 	limits []Limits
+	facts  map[string]canon.Model // by a model's id in small letters
 }
 
 // BuiltIn returns the presets that come with this version.
@@ -202,6 +203,14 @@ func (s *Set) Assumed(model string) (context, output int64) {
 	return 0, 0
 }
 
+// Known returns what the presets know of a model by its id, of the first that knows it.
+func (s *Set) Known(model string) canon.Model {
+	if m, ok := s.facts[strings.ToLower(model)]; ok {
+		return m
+	}
+	return canon.Model{ID: model}
+}
+
 // Under returns the settings of a provider with the preset below them: what the person wrote counts, quirks and headers
 // are added up. A quirk written with a minus sign takes the preset's away.
 func (p Preset) Under(own config.Provider) config.Provider {
@@ -255,7 +264,7 @@ func parse(base *Set, where string, data []byte) (*Set, error) {
 			return nil, fail(err)
 		}
 	}
-	s := &Set{list: slices.Clone(base.list), byID: maps.Clone(base.byID), limits: append(slices.Clone(f.Limits), base.limits...)}
+	s := &Set{list: slices.Clone(base.list), byID: maps.Clone(base.byID), limits: append(slices.Clone(f.Limits), base.limits...), facts: map[string]canon.Model{}}
 	seen := map[string]bool{}
 	for _, p := range f.Presets {
 		if p.AsOf == "" {
@@ -274,6 +283,13 @@ func parse(base *Set, where string, data []byte) (*Set, error) {
 		for _, m := range l.Match {
 			if m == "" {
 				return nil, fmt.Errorf("%s: limits: a pattern is empty", where)
+			}
+		}
+	}
+	for _, p := range s.list {
+		for _, m := range p.List() {
+			if id := strings.ToLower(m.ID); s.facts[id].ID == "" {
+				s.facts[id] = m
 			}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"patchbay/backend/events"
 	"patchbay/backend/store"
+	"patchbay/backend/trace"
 )
 
 // Tokens are the counters of one request; -1 means unknown.
@@ -25,17 +26,6 @@ type Filter = store.RequestFilter
 
 // HungUp is the kind of a row whose client went away before its answer was whole.
 const HungUp = store.HungUp
-
-// Attempt is one step of a route: an account that was tried, or passed over.
-type Attempt struct {
-	Provider string `json:"provider"`
-	Account  string `json:"account,omitzero"` // id
-	Label    string `json:"label,omitzero"`
-	Model    string `json:"model,omitzero"`
-	MS       int64  `json:"ms"`
-	Kind     string `json:"kind,omitzero"` // of the error; "" = it answered
-	Message  string `json:"message,omitzero"`
-}
 
 // Row is one request.
 type Row struct {
@@ -52,7 +42,7 @@ type Row struct {
 	Tokens                   Tokens
 	First, Total             time.Duration // to the first content (negative: it never came) and to the end
 	Dropped                  []string      // what could not be carried over
-	Trace                    []Attempt
+	Trace                    []trace.Step
 	Estimated                bool   // Tokens are an estimate: the service reported none
 	Metered                  bool   // by an account that pays per token; the log finds out
 	ReplayOf                 string // id of the request that was sent again
@@ -291,12 +281,12 @@ const maxText = 1000
 
 // toStore makes the row as it goes to disk: redacted and cut.
 func (l *Log) toStore(r *Row) store.Request {
-	trace := make([]Attempt, len(r.Trace))
-	for i, a := range r.Trace {
-		a.Message, a.Model = clean(a.Message), clean(a.Model)
-		trace[i] = a
+	steps := make([]trace.Step, len(r.Trace))
+	for i, s := range r.Trace {
+		s.Message, s.Model = clean(s.Message), clean(s.Model)
+		steps[i] = s
 	}
-	text, err := json.Marshal(trace)
+	text, err := json.Marshal(steps)
 	if err != nil {
 		text = []byte("[]") // a label that is not UTF-8: the row matters more than its trace
 	}
@@ -318,14 +308,31 @@ func (l *Log) toStore(r *Row) store.Request {
 }
 
 func fromStore(r *store.Request) Row {
-	var trace []Attempt
-	if err := json.Unmarshal([]byte(r.Trace), &trace); err != nil {
-		trace = nil // a damaged trace hides no row
+	var steps []trace.Step
+	if err := json.Unmarshal([]byte(r.Trace), &steps); err != nil {
+		steps = nil // a damaged trace hides no row
+	}
+	for i := range steps {
+		if s := &steps[i]; s.What == "" { // of a version before steps said what they are
+			s.What = oldStep(s)
+		}
 	}
 	return Row{
 		ID: r.ID, At: r.At, Key: r.Key, Client: r.Client, Op: r.Op, Stream: r.Stream, Asked: r.Asked,
 		Provider: r.Provider, Account: r.Account, Model: r.Model, Attempts: r.Attempts, Status: r.Status, Kind: r.Kind, Message: r.Message,
 		Tokens: r.Tokens, First: time.Duration(r.FirstMS) * time.Millisecond, Total: time.Duration(r.TotalMS) * time.Millisecond,
-		Dropped: r.Dropped, Trace: trace, Estimated: r.Estimated, Metered: r.Metered, ReplayOf: r.ReplayOf,
+		Dropped: r.Dropped, Trace: steps, Estimated: r.Estimated, Metered: r.Metered, ReplayOf: r.ReplayOf,
+	}
+}
+
+// oldStep tells what a step of a row is that an older version wrote.
+func oldStep(s *trace.Step) trace.What {
+	switch s.Kind {
+	case "":
+		return trace.Answered
+	case "route", "usage":
+		return trace.Note
+	default:
+		return trace.Tried
 	}
 }

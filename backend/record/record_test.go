@@ -16,6 +16,7 @@ import (
 
 	"patchbay/backend/events"
 	"patchbay/backend/store"
+	"patchbay/backend/trace"
 )
 
 var moment = time.UnixMilli(1_795_000_000_000)
@@ -62,14 +63,14 @@ func row(id string) Row {
 		ID: id, At: moment, Key: "k", Client: "anthropic", Op: "messages", Stream: true, Asked: "m", Provider: "kiro", Account: "a", Model: "M",
 		Attempts: 2, Status: 200, Tokens: Tokens{Input: 10, Cached: -1, CacheWrite: -1, Output: 5, Reasoning: 2},
 		First: 300 * time.Millisecond, Total: 2 * time.Second, Dropped: []string{"top_k"},
-		Trace: []Attempt{{Provider: "kiro", Account: "b", Label: "Bo's", Model: "M", MS: 5, Kind: "rate_limited", Message: "slow"}, {Provider: "kiro", Account: "a", MS: 9}},
+		Trace: []trace.Step{{What: trace.Tried, Provider: "kiro", Account: "b", Label: "Bo's", Model: "M", MS: 5, Kind: "rate_limited", Message: "slow"}, {What: trace.Answered, Provider: "kiro", Account: "a", MS: 9}},
 	}
 }
 
 func TestRowsComeBackWhole(t *testing.T) {
 	l, _ := newLog(t, Options{})
 	bad := row("2")
-	bad.At, bad.Kind, bad.Message, bad.First, bad.Trace, bad.Dropped = moment.Add(time.Second), "timeout", "nothing came", -time.Millisecond, []Attempt{}, nil
+	bad.At, bad.Kind, bad.Message, bad.First, bad.Trace, bad.Dropped = moment.Add(time.Second), "timeout", "nothing came", -time.Millisecond, []trace.Step{}, nil
 	end := l.Begin(row("1"), nil)
 	end(row("1"))
 	end(row("again"))

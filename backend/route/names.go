@@ -161,7 +161,7 @@ func hasWord(name string, words []string) bool {
 func (x *index) defaultModel(p *Provider, small bool) string {
 	first := ""
 	for _, m := range x.lists[p.ID] {
-		if m.Embeddings == canon.Yes || m.Pictures == canon.Yes || strings.Contains(m.ID, "embed") || hasWord(m.ID, specialWords) {
+		if m.Embeddings == canon.Yes || m.Pictures == canon.Yes || strings.Contains(m.ID, "embed") || hasWord(m.ID, specialWords) || x.hidden(p, m.ID) {
 			continue
 		}
 		if isSmall(m.ID) == small {

@@ -7,6 +7,7 @@ import (
 
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
+	"patchbay/backend/trace"
 )
 
 // Query is what a plan depends on.
@@ -28,13 +29,18 @@ func (q *Query) allows(provider string, names ...string) bool {
 }
 
 // Needs are abilities that a fallback must have.
-type Needs struct{ Tools, Images, Documents, Thinking bool }
+type Needs struct {
+	Tools, Images, Documents, Thinking bool
+	Output                             int64 // tokens of the answer, 0 = unknown
+}
 
 // Plan is where a request may go, best first.
 type Plan struct {
 	Candidates []Candidate
-	Reason     string   // why the first one
-	Steps      []string // what was decided and who was left out, for the log
+	After      []trace.Step // what was passed over after the last candidate
+	Rule       trace.Rule   // why the first one
+	Reason     string       // the same in words
+	Steps      []trace.Step // what was decided; who was passed over later stands with the candidates
 }
 
 // Candidate is one provider and model to try.
@@ -44,6 +50,10 @@ type Candidate struct {
 	Wire            string           // wire format of the upstream
 	Facts           canon.Model      // what is known of the model
 	Reasoning       *canon.Reasoning // wins over what the request says, if set
+	Fallback        bool             // it is only there for when others before it cannot serve
+	Can             canon.Model      // of a fallback: what is known of its abilities, from its list or else from a dated table
+	Passed          []trace.Step     // what was passed over between the candidate before it and this one
+	Late            string           // of a fallback that comes after all others: what it lacks
 }
 
 // Plan decides where a request may go. Errors: NotConfigured, ModelNotFound, InvalidRequest.
@@ -53,21 +63,44 @@ func (r *Router) Plan(ctx context.Context, q Query) (Plan, error) {
 		r.awaitLists(ctx)
 		x = r.index.Load()
 	}
-	c, reason, err := r.choose(x, q)
+	asked := trace.Step{What: trace.Asked, Model: q.Model, Kind: q.Format}
+	c, why, err := r.choose(x, q)
 	if err != nil {
-		return Plan{}, err
+		return Plan{Steps: []trace.Step{asked}}, err
 	}
-	plan := Plan{Reason: reason, Steps: []string{reason}}
+	plan := Plan{Rule: why.rule, Reason: why.text, Steps: []trace.Step{
+		asked, {What: trace.Chosen, Rule: why.rule, Provider: c.Provider, Model: c.Model, Message: why.text},
+	}}
 	if r.usable(x, c.Provider) {
 		plan.Candidates = append(plan.Candidates, c)
 	} else {
-		plan.Steps = append(plan.Steps, apierror.From(r.notConfigured(x, c.Provider)).Msg)
+		e := apierror.From(r.notConfigured(x, c.Provider))
+		plan.Steps = append(plan.Steps, trace.Step{What: trace.Skipped, Provider: c.Provider, Model: c.Model, Kind: r.missing(x, c.Provider), Message: e.Msg})
 	}
-	r.chain(x, &plan, c, q)
+	r.chain(x, &plan, c)
+	plan.Sift(q)
 	if len(plan.Candidates) == 0 {
 		return plan, r.notConfigured(x, c.Provider)
 	}
 	return plan, nil
+}
+
+// because says why a provider was chosen.
+type because struct {
+	rule trace.Rule
+	text string
+}
+
+// missing is the kind of why a provider cannot serve at all.
+func (r *Router) missing(x *index, provider string) string {
+	switch p := x.provider(provider); {
+	case p == nil:
+		return trace.KindUnknown
+	case !p.Enabled:
+		return trace.KindOff
+	default:
+		return trace.KindNoAccount
+	}
 }
 
 func (r *Router) usable(x *index, provider string) bool {
@@ -77,38 +110,38 @@ func (r *Router) usable(x *index, provider string) bool {
 
 // choose applies the order of precedence: path, model prefix, header, alias, the default provider if it lists the model,
 // another one that lists it, the default provider.
-func (r *Router) choose(x *index, q Query) (Candidate, string, error) {
+func (r *Router) choose(x *index, q Query) (Candidate, because, error) {
 	model := strings.TrimSpace(q.Model)
 	if model == "" && q.Pictures {
 		return r.pictures(x, q)
 	}
 	if model == "" {
-		return Candidate{}, "", apierror.Invalid("model", "model is required")
+		return Candidate{}, because{}, apierror.Invalid("model", "model is required")
 	}
 	if q.Format == looseNames {
 		model = x.spelled(model, x.provider(q.PathProvider))
 	}
 	if q.PathProvider != "" {
 		c, err := x.below(q.PathProvider, model, q.Format)
-		return c, "the path names " + q.PathProvider, err
+		return c, because{trace.ByPath, "the path names " + q.PathProvider}, err
 	}
 	if id, declines := x.declinedPrefix(model); declines {
-		return Candidate{}, "", errDeclined(id)
+		return Candidate{}, because{}, errDeclined(id)
 	}
 	if p, rest := x.splitPrefix(model); p != nil {
 		c, err := x.fixed(p.ID, rest, q.Format)
-		return c, "the model's prefix names " + p.ID, err
+		return c, because{trace.ByPrefix, "the model's prefix names " + p.ID}, err
 	}
 	if name := q.HeaderProvider; name != "" && name != "auto" {
 		p := x.byName[strings.ToLower(name)]
 		switch {
 		case declined[strings.ToLower(name)]:
-			return Candidate{}, "", errDeclined(name)
+			return Candidate{}, because{}, errDeclined(name)
 		case p == nil:
-			return Candidate{}, "", apierror.Invalid("X-Patchbay-Provider", "the header X-Patchbay-Provider names %q, which is no provider", name)
+			return Candidate{}, because{}, apierror.Invalid("X-Patchbay-Provider", "the header X-Patchbay-Provider names %q, which is no provider", name)
 		}
 		c, err := x.below(p.ID, model, q.Format)
-		return c, "the header names " + p.ID, err
+		return c, because{trace.ByHeader, "the header names " + p.ID}, err
 	}
 	if target, ok := x.alias(model); ok {
 		return r.aliased(x, model, target, q)
@@ -116,18 +149,18 @@ func (r *Router) choose(x *index, q Query) (Candidate, string, error) {
 	// An alias may carry a suffix: "fast(high)".
 	if s := parseSuffix(model, q.Format, func(name string) bool { _, ok := x.alias(name); return ok }); s.model != model {
 		if target, ok := x.alias(s.model); ok {
-			c, reason, err := r.aliased(x, s.model, target, q)
+			c, why, err := r.aliased(x, s.model, target, q)
 			if s.reasoning != nil {
 				c.Reasoning = s.reasoning
 			}
-			return c, reason, err
+			return c, why, err
 		}
 	}
 	return r.byLists(x, model, q)
 }
 
 // pictures chooses a model that makes images for a request that names none: the default provider's, else the first.
-func (r *Router) pictures(x *index, q Query) (Candidate, string, error) {
+func (r *Router) pictures(x *index, q Query) (Candidate, because, error) {
 	only := q.PathProvider
 	if p := x.byName[strings.ToLower(q.HeaderProvider)]; only == "" && p != nil {
 		only = p.ID
@@ -144,9 +177,9 @@ func (r *Router) pictures(x *index, q Query) (Candidate, string, error) {
 		}
 	}
 	if best == nil {
-		return Candidate{}, "", apierror.Invalid("model", "model is required: no provider here lists a model that makes images")
+		return Candidate{}, because{}, apierror.Invalid("model", "model is required: no provider here lists a model that makes images")
 	}
-	return x.candidate(best, suffixed{model: model}), best.ID + " lists a model that makes images", nil
+	return x.candidate(best, suffixed{model: model}), because{trace.ByPictures, best.ID + " lists a model that makes images"}, nil
 }
 
 func errDeclined(name string) error {
@@ -183,18 +216,18 @@ func (x *index) below(provider, model, format string) (Candidate, error) {
 	return c, err
 }
 
-func (r *Router) aliased(x *index, alias, target string, q Query) (Candidate, string, error) {
+func (r *Router) aliased(x *index, alias, target string, q Query) (Candidate, because, error) {
 	if p, rest := x.splitPrefix(target); p != nil {
 		c, err := x.fixed(p.ID, rest, q.Format)
 		c.Named = alias
-		return c, "the alias " + alias + " stands for " + target, err
+		return c, because{trace.ByAlias, "the alias " + alias + " stands for " + target}, err
 	}
-	c, reason, err := r.byLists(x, target, q)
+	c, why, err := r.byLists(x, target, q)
 	c.Named = alias
-	return c, "the alias " + alias + " stands for " + target + "; " + reason, err
+	return c, because{trace.ByAlias, "the alias " + alias + " stands for " + target + "; " + why.text}, err
 }
 
-func (r *Router) byLists(x *index, model string, q Query) (Candidate, string, error) {
+func (r *Router) byLists(x *index, model string, q Query) (Candidate, because, error) {
 	def := r.defaultFor(x, &q)
 	s := parseSuffix(model, q.Format, func(name string) bool { return len(x.byModel[name]) > 0 })
 	owners := x.byModel[s.model]
@@ -207,27 +240,35 @@ func (r *Router) byLists(x *index, model string, q Query) (Candidate, string, er
 	}
 	for _, p := range usable {
 		if p.ID == def {
-			return x.candidate(p, s), def + " is the default provider and lists the model", nil
+			return x.candidate(p, s), because{trace.ByDefaultLists, def + " is the default provider and lists the model"}, nil
 		}
 	}
 	if len(usable) > 0 {
-		return x.candidate(usable[0], s), usable[0].ID + " lists the model", nil
+		return x.candidate(usable[0], s), because{trace.ByList, listsIt(usable)}, nil
 	}
 	if def == "" {
-		return Candidate{}, "", r.unknown(x, model, q)
+		return Candidate{}, because{}, r.unknown(x, model, q)
 	}
 	p := x.provider(def)
 	if p == nil {
-		return Candidate{}, "", apierror.New(apierror.NotConfigured, "the default provider %q does not exist; set default_provider to one that `patchbay providers` lists", def)
+		return Candidate{}, because{}, apierror.New(apierror.NotConfigured, "the default provider %q does not exist; set default_provider to one that `patchbay providers` lists", def)
 	}
 	if side, ok := x.sideModel(p, s.model, q.Format); ok && x.known[def] {
 		s.model = side
-		return x.candidate(p, s), def + " is the default provider; " + side + " stands in for " + model, nil
+		return x.candidate(p, s), because{trace.ByDefault, def + " is the default provider; " + side + " stands in for " + model}, nil
 	}
 	if !x.known[def] || sameFamily(p.Wire, q.Format) {
-		return x.candidate(p, s), def + " is the default provider", nil
+		return x.candidate(p, s), because{trace.ByDefault, def + " is the default provider"}, nil
 	}
-	return Candidate{}, "", r.unknown(x, model, q)
+	return Candidate{}, because{}, r.unknown(x, model, q)
+}
+
+// listsIt words why the first of several providers was taken.
+func listsIt(usable []*Provider) string {
+	if len(usable) > 1 {
+		return usable[0].ID + " is the first by priority that lists the model"
+	}
+	return usable[0].ID + " lists the model"
 }
 
 // defaultFor is the default provider, or the first one that the client may use where it may not use that.
@@ -316,72 +357,4 @@ func (x *index) splitPrefix(model string) (*Provider, string) {
 		}
 	}
 	return nil, model
-}
-
-// chain appends the fallbacks of the first choice: the chains of providers, followed step by step, without those that
-// could not do what the request needs.
-func (r *Router) chain(x *index, plan *Plan, first Candidate, q Query) {
-	seen := map[string]bool{first.Provider + "/" + first.Model: true}
-	queue := x.next(first)
-	for len(queue) > 0 && len(plan.Candidates) < maxCandidates {
-		target := queue[0]
-		queue = queue[1:]
-		c, why := r.fallback(x, target, first, q)
-		if why != "" {
-			plan.Steps = append(plan.Steps, target+": skipped, "+why)
-			continue
-		}
-		if key := c.Provider + "/" + c.Model; !seen[key] {
-			seen[key] = true
-			plan.Candidates = append(plan.Candidates, c)
-			plan.Steps = append(plan.Steps, "fallback: "+key)
-			queue = append(queue, x.next(c)...)
-		}
-	}
-}
-
-const maxCandidates = 8
-
-// next is what the chains name after a candidate: those of the very model first, then those of its provider.
-func (x *index) next(c Candidate) []string {
-	return slices.Concat(x.settings.Chains[c.Provider+"/"+c.Model], x.settings.Chains[c.Provider])
-}
-
-// fallback makes the candidate of one entry of a chain, or says why it cannot serve.
-func (r *Router) fallback(x *index, target string, first Candidate, q Query) (Candidate, string) {
-	id, model, named := strings.Cut(target, "/")
-	p := x.provider(id)
-	switch {
-	case p == nil:
-		return Candidate{}, "there is no such provider"
-	case !p.Enabled:
-		return Candidate{}, "it is turned off"
-	case !r.o.HasAccounts(id):
-		return Candidate{}, "it has no account"
-	}
-	if !named {
-		model = first.Model
-		if _, ok := x.resolve(p, model); !ok && x.known[id] {
-			model = x.defaultModel(p, false)
-		}
-	}
-	c := x.candidate(p, suffixed{model: model, reasoning: first.Reasoning})
-	c.Named = ""
-	return c, lacks(c.Facts, q)
-}
-
-// lacks says what a model is known not to do of what a request needs.
-func lacks(m canon.Model, q Query) string {
-	switch {
-	case q.Needs.Tools && m.Tools == canon.No:
-		return "it cannot call tools"
-	case q.Needs.Images && m.Images == canon.No:
-		return "it cannot see images"
-	case q.Needs.Documents && m.Documents == canon.No:
-		return "it cannot read documents"
-	case q.PromptTokens > 0 && m.Context > 0 && q.PromptTokens > m.Context:
-		return "its context is too small"
-	default:
-		return ""
-	}
 }

@@ -4,6 +4,7 @@
 package route
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/events"
+	"patchbay/backend/provider"
 )
 
 // Provider is what the router knows of one upstream service.
@@ -33,6 +35,10 @@ type Settings struct {
 	Default string              // provider id, may be empty
 	Aliases map[string]string   // name, or beginning of names ending in "*" -> "provider/model" or "model"
 	Chains  map[string][]string // provider, or provider/model -> where to go when it has no usable account
+	// ModelFallback says where a model goes when neither its provider nor that one's chain can serve it: name, or pattern with
+	// *, to provider/model.
+	ModelFallback map[string][]string
+	Hidden        []string // patterns of models, or of provider/model, that no list shows
 }
 
 // Options are what a Router needs. The functions may be called at any time and from any goroutine.
@@ -45,7 +51,9 @@ type Options struct {
 	// Assumed tells the usual context and output of a model whose list says nothing of them, 0 if it cannot. It is shown
 	// and decides nothing. May be nil.
 	Assumed func(model string) (context, output int64)
-	Bus     *events.Bus
+	// Known tells what is known of a model by its name alone, for what its list does not say. May be nil.
+	Known func(model string) canon.Model
+	Bus   *events.Bus
 }
 
 // Router makes plans. It is safe for concurrent use.
@@ -231,7 +239,10 @@ type index struct {
 	lists     map[string][]canon.Model
 	settings  Settings
 	patterns  []string // aliases that end in "*", the longest first
+	chains    map[string][]string
 	all       []canon.Model
+
+	fallbackPatterns []string // of ModelFallback, the longest first
 }
 
 func buildIndex(providers []Provider, settings Settings, lists map[string][]canon.Model) *index {
@@ -263,12 +274,24 @@ func buildIndex(providers []Provider, settings Settings, lists map[string][]cano
 			x.patterns = append(x.patterns, alias)
 		}
 	}
-	slices.SortFunc(x.patterns, func(a, b string) int {
-		if len(a) != len(b) {
-			return len(b) - len(a)
+	for model := range settings.ModelFallback {
+		if strings.Contains(model, "*") {
+			x.fallbackPatterns = append(x.fallbackPatterns, model)
 		}
-		return strings.Compare(a, b)
-	})
+	}
+	for _, patterns := range [][]string{x.patterns, x.fallbackPatterns} {
+		slices.SortFunc(patterns, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	}
+	x.chains = make(map[string][]string, len(settings.Chains))
+	for from, to := range settings.Chains { // an old name is one of the provider
+		head, model, named := strings.Cut(from, "/")
+		if p := x.byName[strings.ToLower(head)]; p != nil {
+			if from = p.ID; named {
+				from += "/" + model
+			}
+		}
+		x.chains[from] = append(x.chains[from], to...)
+	}
 	for _, p := range x.providers { // an id is a label where no name is the same
 		if x.byLabel[p.ID] == nil {
 			x.byLabel[p.ID] = p
@@ -347,14 +370,14 @@ func (x *index) provider(id string) *Provider {
 func (x *index) ownList(p *Provider) []canon.Model {
 	out := make([]canon.Model, 0, len(x.lists[p.ID])+len(p.Models))
 	for _, m := range x.lists[p.ID] {
-		if m.Pictures == canon.Yes {
+		if m.Pictures == canon.Yes || x.hidden(p, m.ID) {
 			continue
 		}
 		m.Provider = p.ID
 		out = append(out, m)
 	}
 	for alias, model := range p.Models {
-		if _, taken := x.listed[p.ID][alias]; !taken {
+		if _, taken := x.listed[p.ID][alias]; !taken && !x.hidden(p, alias) {
 			m := x.listed[p.ID][model]
 			m.ID, m.Name, m.Provider = alias, "", p.ID
 			out = append(out, m)
@@ -362,6 +385,13 @@ func (x *index) ownList(p *Provider) []canon.Model {
 	}
 	slices.SortStableFunc(out, func(a, b canon.Model) int { return strings.Compare(a.ID, b.ID) })
 	return out
+}
+
+// hidden reports whether the person wants no list to show a model. Who asks for it by name gets it all the same.
+func (x *index) hidden(p *Provider, model string) bool {
+	return slices.ContainsFunc(x.settings.Hidden, func(pattern string) bool {
+		return provider.Match(pattern, model) || provider.Match(pattern, p.ID+"/"+model)
+	})
 }
 
 func (x *index) allModels() []canon.Model {

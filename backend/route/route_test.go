@@ -11,6 +11,7 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/events"
+	"patchbay/backend/trace"
 )
 
 // house is a set of providers to route among.
@@ -184,8 +185,14 @@ func TestChainsAreFollowedStepByStep(t *testing.T) {
 	if d := cmp.Diff([]string{"openai gpt-5", "anthropic claude-sonnet-4-5"}, names(plan)); d != "" {
 		t.Error(d)
 	}
-	if steps := strings.Join(plan.Steps, "\n"); !strings.Contains(steps, "router: skipped, it cannot see images") || !strings.Contains(steps, "empty: skipped, it has no account") {
-		t.Error(steps)
+	if d := cmp.Diff([]trace.Step{
+		{What: trace.Skipped, Provider: "empty", Kind: trace.KindNoAccount, Message: "it has no account"},
+		{What: trace.Skipped, Provider: "nowhere", Kind: trace.KindUnknown, Message: "there is no such provider"},
+	}, plan.Candidates[1].Passed); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]trace.Step{{What: trace.Skipped, Provider: "router", Model: "blind", Kind: trace.KindLacks, Message: "it cannot see images"}}, plan.After); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -21,36 +21,40 @@ var Moment = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 type Service struct {
 	mu sync.Mutex // guards what follows
 
-	StatusView    api.Status
-	AccountList   []api.AccountView
-	KeyList       []api.KeyView
-	ProviderList  []api.ProviderView
-	PresetList    []api.PresetView
-	Tests         map[string]api.TestView // by account id
-	Quotas        map[string][]api.QuotaView
-	Refreshed     []string // providers whose models were asked for anew
-	ModelList     []api.ModelView
-	LoginList     []api.LoginView      // what StartLogin makes stands here; tests move it on
-	LoginSteps    []api.LoginView      // what Login returns, one after the other, the last one again and again
-	Started       []api.NewLogin       // what StartLogin got
-	Pasted        []secret.Value       // what PasteLogin got
-	OnPaste       func(*api.LoginView) // what PasteLogin does to the sign-in, if not nil
-	RequestList   []api.RequestView
-	UsageRows     []api.UsageRow
-	Findings      []api.Finding
-	Default       string
-	VaultView     api.VaultView
-	CarryReport   api.CarryReport
-	LastRestore   api.RestoreRequest
-	FileList      []api.FileView
-	FileUses      []api.FileUse // what BorrowFile and AdoptFile got
-	ImportReport  api.ImportReport
-	LastImport    api.ImportRequest
-	Secrets       map[string]secret.Value // by account id, and "proxy/" + id
-	KeyTexts      map[string]secret.Value // by key id
-	LastRequestsQ api.RequestQuery
-	LastUsageQ    api.UsageQuery
-	Err           error // what every call returns, unless nil
+	StatusView     api.Status
+	AccountList    []api.AccountView
+	KeyList        []api.KeyView
+	ProviderList   []api.ProviderView
+	PresetList     []api.PresetView
+	Tests          map[string]api.TestView // by account id
+	Quotas         map[string][]api.QuotaView
+	Refreshed      []string // providers whose models were asked for anew
+	ModelList      []api.ModelView
+	LoginList      []api.LoginView      // what StartLogin makes stands here; tests move it on
+	LoginSteps     []api.LoginView      // what Login returns, one after the other, the last one again and again
+	Started        []api.NewLogin       // what StartLogin got
+	Pasted         []secret.Value       // what PasteLogin got
+	OnPaste        func(*api.LoginView) // what PasteLogin does to the sign-in, if not nil
+	RequestList    []api.RequestView
+	UsageRows      []api.UsageRow
+	Findings       []api.Finding
+	Default        string
+	VaultView      api.VaultView
+	CarryReport    api.CarryReport
+	LastRestore    api.RestoreRequest
+	FileList       []api.FileView
+	FileUses       []api.FileUse // what BorrowFile and AdoptFile got
+	ImportReport   api.ImportReport
+	LastImport     api.ImportRequest
+	Secrets        map[string]secret.Value // by account id, and "proxy/" + id
+	KeyTexts       map[string]secret.Value // by key id
+	RoutingView    api.RoutingView
+	RoutingChanges []any // what the calls that change it got
+	RouteView      api.RouteView
+	LastRouteQ     api.RouteQuery
+	LastRequestsQ  api.RequestQuery
+	LastUsageQ     api.UsageQuery
+	Err            error // what every call returns, unless nil
 	// Label is what StartLogin and AddAccount refuse with until the risk is accepted, "" = nothing.
 	Label  string
 	serial int

@@ -15,7 +15,7 @@ import (
 // levels places every room. A room may import rooms of a lower level only; a pattern ending in /* stands for all folders
 // below it, which may not import each other.
 var levels = map[string]int{
-	"backend/canon": 0, "backend/apierror": 0, "backend/events": 0, "backend/logging": 0, "backend/secret": 0,
+	"backend/canon": 0, "backend/apierror": 0, "backend/events": 0, "backend/logging": 0, "backend/secret": 0, "backend/trace": 0,
 	"backend/secret/*": 1, "backend/wire": 1, "backend/wire/oai": 1, "backend/transport": 1, "backend/config": 1, "backend/store": 1, "backend/provider": 1,
 	"backend/wire/*": 2, "backend/oauth": 2, "backend/clientkey": 2, "backend/record": 2, "backend/preset": 2, "backend/prompt": 2,
 	"backend/provider/*": 3, "backend/simulator": 3, "backend/account": 3,
@@ -26,8 +26,8 @@ var levels = map[string]int{
 	"backend": 7, "backend/api/apitest": 7,
 	"frontend": 0, // what is embedded: the page and the texts
 	"app/*":    8,
-	"app": 9,
-	"":    10,
+	"app":      9,
+	"":         10,
 }
 
 // forbidden are packages that backend code does not use, with the reason.
