@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -38,6 +39,7 @@ import (
 	"patchbay/backend/route"
 	"patchbay/backend/secret"
 	"patchbay/backend/server"
+	"patchbay/backend/session"
 	"patchbay/backend/store"
 	"patchbay/backend/transport"
 )
@@ -52,6 +54,7 @@ type Options struct {
 	Ready   func(base string) // called once it listens; may be nil
 	Grace   time.Duration     // how long streams may go on when Run ends; 0 = DefaultGrace
 	Ring    secret.Ring       // the keychain; nil = none, as in tests
+	Page    fs.FS             // the files of the page; nil = there is none
 }
 
 // Backend is the whole program but for its user interfaces. Open makes it, Run serves, Close ends it.
@@ -73,6 +76,8 @@ type Backend struct {
 	prompts  *prompt.Rules
 	gateway  *gateway.Gateway
 	server   *server.Server
+	sessions *session.Sessions
+	stopping chan struct{} // closed when Run ends
 	token    secret.Value
 	started  time.Time
 	dbNote   string        // what the store said about a file it could not read
@@ -100,7 +105,7 @@ func Open(ctx context.Context, o Options) (b *Backend, err error) {
 	if o.Grace <= 0 {
 		o.Grace = DefaultGrace
 	}
-	b = &Backend{o: o, bus: &events.Bus{}, token: NewToken(), started: time.Now(), moved: make(chan struct{}, 1), moved2: make(chan struct{}, 1), look: make(chan struct{}, 1)}
+	b = &Backend{o: o, bus: &events.Bus{}, token: NewToken(), started: time.Now(), stopping: make(chan struct{}), moved: make(chan struct{}, 1), moved2: make(chan struct{}, 1), look: make(chan struct{}, 1)}
 	opening := b // a failure returns nil, but what is open must be closed
 	defer func() {
 		if err != nil {
@@ -249,6 +254,9 @@ func (b *Backend) openStore(ctx context.Context) (err error) {
 		return err
 	}
 	b.vault = secret.NewVault(b.db, places...)
+	if b.sessions, err = session.Open(ctx, b.db); err != nil {
+		return err
+	}
 	b.keys, err = clientkey.Open(ctx, b.db)
 	return err
 }
@@ -335,7 +343,10 @@ func (b *Backend) openFront() {
 func (b *Backend) serverOptions() server.Options {
 	return server.Options{
 		Codecs: protocols, Gateway: b.gateway, Keys: b.keys, Models: b.router, Settings: b.serverSettings,
-		API: api.Handler(b, func() string { return b.token.Reveal() }), Health: b.health, Metrics: b.metrics, Logger: b.log.For("server"),
+		API: api.Handler(b, api.Options{
+			Token: func() string { return b.token.Reveal() }, Sessions: b.sessions, Bus: b.bus, Base: b.Base, Done: b.stopping,
+		}),
+		UI: b.page(), Session: b.pageKey, Health: b.health, Metrics: b.metrics, Logger: b.log.For("server"),
 		HeadTime: b.settings.Current().Server.Limits.HeaderTimeout,
 	}
 }

@@ -53,7 +53,7 @@ func TestRunningInstanceIsFound(t *testing.T) {
 	}
 	l := take(t, paths)
 	token := NewToken()
-	srv := httptest.NewServer(api.Handler(apitest.New(), token.Reveal))
+	srv := httptest.NewServer(api.Handler(apitest.New(), api.Options{Token: token.Reveal}))
 	defer srv.Close()
 	if err := l.Publish(Instance{PID: os.Getpid(), Port: 1, Token: token, Version: "1", Base: srv.URL}); err != nil {
 		t.Fatal(err)

@@ -141,6 +141,7 @@ func (b *Backend) serve(ctx context.Context) error {
 
 // stopServing lets streams finish and waits for the listeners that are open.
 func (b *Backend) stopServing(ended <-chan error, open int) error {
+	close(b.stopping)
 	err := b.server.Shutdown(b.o.Grace)
 	for range open {
 		<-ended

@@ -113,7 +113,7 @@ func (b *Backend) closeOllama(grace time.Duration) error {
 // ollamaOptions are those of the main server for a host root of Ollama's own.
 func (b *Backend) ollamaOptions() server.Options {
 	o := b.serverOptions()
-	o.API, o.Health, o.Metrics = nil, nil, nil
+	o.API, o.UI, o.Session, o.Health, o.Metrics = nil, nil, nil, nil, nil
 	o.Host = ollama.Name
 	o.NoKey = func() bool { return b.settings.Current().Server.OllamaListener.NoKey }
 	return o

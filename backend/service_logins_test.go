@@ -167,7 +167,7 @@ func TestNobodySignsInWhileTheVaultIsLocked(t *testing.T) {
 
 func TestSignInOverHTTP(t *testing.T) {
 	b, sim := signInTest(t)
-	srv := httptest.NewServer(api.Handler(b, func() string { return "token" }))
+	srv := httptest.NewServer(api.Handler(b, api.Options{Token: func() string { return "token" }}))
 	defer srv.Close()
 	c := api.NewClient(srv.URL, secret.New("token"))
 	v := ok(c.StartLogin(t.Context(), api.NewLogin{Provider: "sim", AcceptRisk: true, Mode: "paste"}))(t)

@@ -27,7 +27,7 @@ var asText = cmp.Options{cmp.Comparer(func(a, b secret.Value) bool { return a.Re
 
 func serve(t *testing.T, svc api.Service) (*httptest.Server, *api.Client) {
 	t.Helper()
-	s := httptest.NewServer(api.Handler(svc, func() string { return token }))
+	s := httptest.NewServer(api.Handler(svc, api.Options{Token: func() string { return token }}))
 	t.Cleanup(s.Close)
 	return s, api.NewClient(s.URL+"/", secret.New(token))
 }
@@ -385,6 +385,9 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 			"other port":      {origin("http://127.0.0.1:1"), 403, "client_forbidden"},
 			"look-alike host": {origin(s.URL + ".evil.example"), 403, "client_forbidden"},
 		} {
+			if api.Open(pattern) && c.status == 401 {
+				continue
+			}
 			resp, body := call(t, s, method, path, "", c.change)
 			if resp.StatusCode != c.status || !strings.Contains(body, `{"error":{"kind":"`+c.kind+`","message":"`) {
 				t.Errorf("%s, %s: %d %s", pattern, name, resp.StatusCode, body)
@@ -399,7 +402,7 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 }
 
 func TestWithoutATokenNobodyIsLetIn(t *testing.T) {
-	s := httptest.NewServer(api.Handler(panics{}, func() string { return "" }))
+	s := httptest.NewServer(api.Handler(panics{}, api.Options{}))
 	defer s.Close()
 	for _, v := range []string{"Bearer ", "Bearer", ""} {
 		if resp, _ := call(t, s, "GET", "/api/status", "", func(r *http.Request) { r.Header.Set("Authorization", v) }); resp.StatusCode != 401 {

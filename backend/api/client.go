@@ -98,7 +98,7 @@ func (c *Client) unreachable(err error) error {
 }
 
 func readFailure(status int, body []byte) error {
-	var f failure
+	var f Failure
 	if err := json.Unmarshal(body, &f); err != nil || f.Error.Message == "" {
 		e := apierror.New(apierror.Internal, "the running Patchbay answered with status %d; it may be of another version: restart it", status)
 		e.Err = err

@@ -55,6 +55,25 @@ type FileUse struct {
 	Accept     bool `json:"accept,omitempty"` // the person knows what an adoption means
 }
 
+var fileEndpoints = []endpoint{
+	{
+		pattern: "GET /api/credential-files", call: listFiles, gives: of[items[FileView]](),
+		about: "Looks for logins that other programs keep in files",
+	},
+	{
+		pattern: "POST /api/credential-files/{id}/borrow", call: borrowFile, takes: of[FileUse](), gives: of[AccountView](),
+		status: http.StatusCreated, about: "An account follows the file from now on",
+	},
+	{
+		pattern: "POST /api/credential-files/{id}/adopt", call: adoptFile, takes: of[FileUse](), gives: of[AccountView](),
+		status: http.StatusCreated, about: "The login is Patchbay's own from now on",
+	},
+	{
+		pattern: "POST /api/credential-files/{id}/release", call: releaseFile, gives: of[AccountView](),
+		about: "Forgets the account that follows the file",
+	},
+}
+
 func listFiles(svc Service, r *http.Request) (any, error) { return list(svc.Files(r.Context())) }
 
 func borrowFile(svc Service, r *http.Request) (any, error) { return useFile(r, svc.BorrowFile) }

@@ -6,14 +6,20 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"math"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/gorilla/websocket"
 
 	"patchbay/backend/apierror"
+	"patchbay/backend/events"
+	"patchbay/backend/session"
 )
 
 // Limits of one call.
@@ -22,44 +28,110 @@ const (
 	timeLimit = 30 * time.Second
 )
 
-// Handler serves svc under /api/. Every call needs the token; while token returns "" none is let in.
+// SeqHeader is the header of every answer that says up to which hint of the feed the answer is known to be new.
+const SeqHeader = "X-Patchbay-Seq"
+
+// Options are what the HTTP face needs besides the service.
+type Options struct {
+	Token    func() string     // of this instance, for the commands; "" lets none in by it
+	Sessions *session.Sessions // of the page; nil = there is no page
+	Bus      *events.Bus       // hints for the feed; nil = there is no feed
+	Base     func() string     // the address under which the page is opened; nil = that of the request
+	Done     <-chan struct{}   // ends feeds; nil = they end with their connection
+}
+
+type handler struct {
+	svc Service
+	o   Options
+	mux *http.ServeMux
+	// description is made when it is first asked for.
+	description func() []byte
+}
+
+// Handler serves svc under /api/. Every call needs the instance's token or that of a session; without both none is let in.
 //
 // No page of another origin may call, and none is ever told that it may: the rule that lets browser apps use the model
 // endpoints does not reach here. The Host is checked by the server in front.
-func Handler(svc Service, token func() string) http.Handler {
-	mux := http.NewServeMux()
+func Handler(svc Service, o Options) http.Handler {
+	h := &handler{svc: svc, o: o, mux: http.NewServeMux(), description: sync.OnceValue(description)}
 	for _, e := range endpoints {
-		mux.HandleFunc(e.pattern, func(w http.ResponseWriter, r *http.Request) { e.serve(svc, w, r) })
+		h.mux.HandleFunc(e.pattern, func(w http.ResponseWriter, r *http.Request) { h.serve(e, w, r) })
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
-		if err := admit(r, token()); err != nil {
-			fail(w, err)
-			return
-		}
-		if _, pattern := mux.Handler(r); pattern == "" {
-			unmatched(w, r, mux)
-			return
-		}
-		mux.ServeHTTP(w, r)
-	})
+	return h
 }
 
-// admit lets in who holds the token. A foreign page is told so first, so that its developer sees the reason.
-func admit(r *http.Request, token string) error {
+// openPatterns are the calls that need no token.
+var openPatterns = func() map[string]bool {
+	out := map[string]bool{}
+	for _, e := range endpoints {
+		if e.open {
+			out[e.pattern] = true
+		}
+	}
+	return out
+}()
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	head := w.Header()
+	head.Set("Cache-Control", "no-store")
+	head.Set("X-Content-Type-Options", "nosniff")
 	if o := r.Header.Get("Origin"); o != "" && o != "http://"+r.Host && o != "https://"+r.Host {
-		return apierror.New(apierror.ClientForbidden, "pages of %s may not call the management API", clip(o))
+		// A foreign page is told so first, so that its developer sees the reason.
+		fail(w, apierror.New(apierror.ClientForbidden, "pages of %s may not call the management API", clip(o)))
+		return
 	}
+	_, pattern := h.mux.Handler(r)
+	if !openPatterns[pattern] && !h.admits(r) {
+		fail(w, apierror.New(apierror.ClientUnauthorized, "the management API needs the token of a session; client keys do not open it. "+
+			"`patchbay open` opens the page with one"))
+		return
+	}
+	if pattern == "" {
+		unmatched(w, r, h.mux)
+		return
+	}
+	if h.o.Bus != nil {
+		// Before the owners are asked: what changes meanwhile has a larger number and is asked for again.
+		head.Set(SeqHeader, strconv.FormatUint(h.o.Bus.Seq(), 10))
+	}
+	h.mux.ServeHTTP(w, r)
+}
+
+// admits lets in who holds a token.
+func (h *handler) admits(r *http.Request) bool {
+	given := bearerOf(r)
+	if given == "" {
+		return false
+	}
+	if h.o.Token != nil {
+		// Hashes have the same length, so that the comparison tells nothing about the token.
+		token := h.o.Token()
+		want, got := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(given))
+		if token != "" && subtle.ConstantTimeCompare(want[:], got[:]) == 1 {
+			return true
+		}
+	}
+	if h.o.Sessions == nil {
+		return false
+	}
+	_, ok := h.o.Sessions.Check(r.Context(), given)
+	return ok
+}
+
+// bearerOf returns the token of a request. A browser cannot set headers of a WebSocket; there it comes as a protocol.
+func bearerOf(r *http.Request) string {
 	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	// Hashes have the same length, so that the comparison tells nothing about the token.
-	want, got := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(strings.TrimSpace(given)))
-	same := subtle.ConstantTimeCompare(want[:], got[:]) == 1
-	if token == "" || !same || !strings.EqualFold(scheme, "Bearer") {
-		return apierror.New(apierror.ClientUnauthorized, "the management API needs its token; client keys do not open it")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(given)
 	}
-	return nil
+	if websocket.IsWebSocketUpgrade(r) {
+		for _, p := range websocket.Subprotocols(r) {
+			if token, ok := strings.CutPrefix(p, "bearer."); ok {
+				return token
+			}
+		}
+	}
+	return ""
 }
 
 // clip keeps what a stranger sent short.
@@ -70,16 +142,19 @@ func clip(s string) string {
 	return s
 }
 
-func (e endpoint) serve(svc Service, w http.ResponseWriter, r *http.Request) {
+func (h *handler) serve(e endpoint, w http.ResponseWriter, r *http.Request) {
 	if t := r.Header.Get("Content-Type"); r.ContentLength != 0 && !isJSON(t) {
 		fail(w, apierror.Invalid("", "send the body as application/json"))
 		return
 	}
+	r.Body = http.MaxBytesReader(w, r.Body, cmp.Or(e.limit, bodyLimit))
+	if e.raw != nil {
+		e.raw(h, w, r)
+		return
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeLimit)
 	defer cancel()
-	r = r.WithContext(ctx)
-	r.Body = http.MaxBytesReader(w, r.Body, cmp.Or(e.limit, bodyLimit))
-	body, err := e.call(svc, r)
+	body, err := e.call(h.svc, r.WithContext(ctx))
 	if err != nil {
 		fail(w, err)
 		return
@@ -119,6 +194,7 @@ var statuses = map[apierror.Kind]int{
 	apierror.NotConfigured:      http.StatusBadRequest,
 	apierror.ClientUnauthorized: http.StatusUnauthorized,
 	apierror.ClientForbidden:    http.StatusForbidden,
+	apierror.ClientLimited:      http.StatusTooManyRequests,
 	apierror.PolicyRefused:      http.StatusForbidden,
 	apierror.RouteNotFound:      http.StatusNotFound,
 	apierror.ModelNotFound:      http.StatusNotFound,
@@ -148,7 +224,10 @@ func fail(w http.ResponseWriter, err error) {
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
-	write(w, status, failure{failureBody{e.Kind.String(), e.Msg, e.Param}}, json.JoinOptions())
+	if e.RetryAfter > 0 && status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	write(w, status, Failure{FailureBody{e.Kind.String(), e.Msg, e.Param}}, json.JoinOptions())
 }
 
 // unmatched answers a path that is not there, or not with this method.
@@ -166,6 +245,6 @@ func unmatched(w http.ResponseWriter, r *http.Request, mux *http.ServeMux) {
 		return
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	body := failure{failureBody{apierror.InvalidRequest.String(), r.URL.Path + " takes " + strings.Join(allowed, " or "), ""}}
+	body := Failure{FailureBody{apierror.InvalidRequest.String(), r.URL.Path + " takes " + strings.Join(allowed, " or "), ""}}
 	write(w, http.StatusMethodNotAllowed, body, json.JoinOptions())
 }

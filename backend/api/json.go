@@ -47,12 +47,13 @@ func decode(r io.Reader, dst any) error {
 	return e
 }
 
-// failure is the one shape of errors.
-type failure struct {
-	Error failureBody `json:"error"`
+// Failure is the one shape of errors.
+type Failure struct {
+	Error FailureBody `json:"error"`
 }
 
-type failureBody struct {
+// FailureBody says what went wrong: the kind, a sentence for people, and the field that is at fault, if one is.
+type FailureBody struct {
 	Kind    string `json:"kind"`
 	Message string `json:"message"`
 	Param   string `json:"param,omitempty"`

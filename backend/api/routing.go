@@ -186,19 +186,31 @@ type RouteAnswer struct {
 }
 
 var routingEndpoints = []endpoint{
-	{pattern: "GET /api/routing", call: getRouting},
-	// of, steps: none take the chain away
-	{pattern: "PUT /api/routing/chains", call: changing(Service.SetChain, ChainChange.check)},
-	// name, target ("" takes it away), provider or account
-	{pattern: "PUT /api/routing/aliases", call: changing(Service.SetAlias, AliasChange.check)},
-	// model, targets: none take it away
-	{pattern: "PUT /api/routing/fallbacks", call: changing(Service.SetModelFallback, ModelFallbackChange.check)},
-	// patterns
-	{pattern: "PUT /api/routing/hidden", call: setHidden},
-	// provider, default, max: only what is there changes
-	{pattern: "PUT /api/routing/thinking", call: changing(Service.SetThinking, ThinkingChange.check)},
-	// model, protocol, path_provider, header_provider, key, needs, tokens, max_output: nothing is sent
-	{pattern: "POST /api/routing/explain", call: explainRoute},
+	{pattern: "GET /api/routing", call: getRouting, gives: of[RoutingView](), about: "Who answers what, and who steps in"},
+	{
+		pattern: "PUT /api/routing/chains", call: changing(Service.SetChain, ChainChange.check), takes: of[ChainChange](), gives: of[RoutingView](),
+		about: "Sets a fallback chain; no steps take it away",
+	},
+	{
+		pattern: "PUT /api/routing/aliases", call: changing(Service.SetAlias, AliasChange.check), takes: of[AliasChange](), gives: of[RoutingView](),
+		about: "Sets another name for a model; an empty target takes it away",
+	},
+	{
+		pattern: "PUT /api/routing/fallbacks", call: changing(Service.SetModelFallback, ModelFallbackChange.check),
+		takes: of[ModelFallbackChange](), gives: of[RoutingView](), about: "Sets what stands in for a model; no targets take it away",
+	},
+	{
+		pattern: "PUT /api/routing/hidden", call: setHidden, takes: of[hiddenChange](), gives: of[RoutingView](),
+		about: "Sets the patterns of models that apps do not see",
+	},
+	{
+		pattern: "PUT /api/routing/thinking", call: changing(Service.SetThinking, ThinkingChange.check),
+		takes: of[ThinkingChange](), gives: of[RoutingView](), about: "Changes what is named of a provider's thinking",
+	},
+	{
+		pattern: "POST /api/routing/explain", call: explainRoute, takes: of[RouteQuery](), gives: of[RouteView](),
+		about: "Where such a request would go and why; nothing is sent",
+	},
 }
 
 func getRouting(svc Service, r *http.Request) (any, error) { return svc.Routing(r.Context()) }

@@ -55,6 +55,21 @@ type exportRequest struct {
 	Passphrase secret.Value `json:"passphrase"`
 }
 
+var transferEndpoints = []endpoint{
+	{
+		pattern: "POST /api/export", call: export, takes: of[exportRequest](), gives: of[Exported](),
+		about: "Everything as a file that only the passphrase opens",
+	},
+	{
+		pattern: "POST /api/restore", call: restore, takes: of[RestoreRequest](), gives: of[CarryReport](), limit: restoreLimit,
+		about: "Takes in what such a file holds and is not here yet",
+	},
+	{
+		pattern: "POST /api/import", call: takeImport, takes: of[ImportRequest](), gives: of[ImportReport](), limit: importLimit, reveals: true,
+		about: "Takes in what files of other programs hold",
+	},
+}
+
 func export(svc Service, r *http.Request) (any, error) {
 	var e exportRequest
 	if err := decode(r.Body, &e); err != nil {

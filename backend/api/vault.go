@@ -52,6 +52,19 @@ type vaultMove struct {
 	To string `json:"to"`
 }
 
+var vaultEndpoints = []endpoint{
+	{pattern: "GET /api/vault", call: getVault, gives: of[VaultView](), about: "How the vault stands"},
+	{
+		pattern: "POST /api/vault/unlock", call: unlockVault, gives: of[VaultView](),
+		about: "Asks the keychain again, which may bring up its prompt",
+	},
+	{
+		pattern: "POST /api/vault/move", call: moveVault, takes: of[vaultMove](), gives: of[VaultMoved](),
+		about: "Keeps the key in another place: env, os or file",
+	},
+	{pattern: "POST /api/vault/renew", call: renewVault, gives: of[VaultView](), about: "Begins with a new key after the old one was lost"},
+}
+
 func getVault(svc Service, r *http.Request) (any, error) { return svc.Vault(r.Context()) }
 
 func unlockVault(svc Service, r *http.Request) (any, error) { return svc.UnlockVault(r.Context()) }

@@ -93,11 +93,28 @@ func (b *Bus) Subscribe(ctx context.Context, buffer int) iter.Seq[Event] {
 				if !yield(ev) {
 					return
 				}
+				if gap, ok := b.missed(s); ok && !yield(gap) {
+					return
+				}
 			case <-ctx.Done():
 				return
 			}
 		}
 	}
+}
+
+// missed returns the mark of a gap when a subscriber has read all that it could hold and no later event has told it.
+func (b *Bus) missed(s *subscriber) (Event, bool) {
+	if len(s.ch) > 0 {
+		return Event{}, false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !s.missed || len(s.ch) > 0 {
+		return Event{}, false
+	}
+	s.missed = false
+	return Event{Seq: b.seq, Topic: Gap}, true
 }
 
 func (b *Bus) drop(s *subscriber) {

@@ -31,6 +31,25 @@ func TestSlowSubscriberSeesAGap(t *testing.T) {
 	}
 }
 
+func TestGapIsToldWithoutAFurtherEvent(t *testing.T) {
+	var b Bus
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	events := b.Subscribe(ctx, 2)
+	for range 3 {
+		b.Publish(Account, "a", nil)
+	}
+	var got []Event
+	for ev := range events {
+		if got = append(got, ev); len(got) == 3 {
+			break
+		}
+	}
+	if got[2].Topic != Gap || got[2].Seq != 3 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestSubscriptionEndsWithItsContext(t *testing.T) {
 	var b Bus
 	ctx, cancel := context.WithCancel(t.Context())

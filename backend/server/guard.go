@@ -110,6 +110,12 @@ func presentedKey(r *http.Request) string {
 	return r.URL.Query().Get("key")
 }
 
+// fromOwnPage reports whether the page of this very server asks, as far as a browser tells.
+func fromOwnPage(r *http.Request) bool {
+	o := r.Header.Get("Origin")
+	return o == "" || o == "http://"+r.Host || o == "https://"+r.Host
+}
+
 // fromLoopback reports whether the peer is this machine.
 func fromLoopback(r *http.Request) bool {
 	addr, err := netip.ParseAddrPort(r.RemoteAddr)

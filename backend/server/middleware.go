@@ -59,6 +59,10 @@ func (s *Server) turnedAway(w http.ResponseWriter, r *http.Request) (done bool) 
 		s.o.API.ServeHTTP(w, r) // no page of another origin ever reaches it: the rules below are for the model endpoints
 		return true
 	}
+	if s.o.UI != nil && (r.URL.Path == "/ui" || strings.HasPrefix(r.URL.Path, "/ui/")) {
+		s.o.UI.ServeHTTP(w, r)
+		return true
+	}
 	return guard.cors(w, r)
 }
 
@@ -142,7 +146,11 @@ func setPath(r *http.Request, escaped string) {
 
 // admitted checks the client key where one is needed. pattern is that of the endpoint, "" if there is none.
 func (s *Server) admitted(r *http.Request, pattern string, caller *gateway.Caller) bool {
-	key, ok := s.o.Keys.Check(presentedKey(r))
+	presented := presentedKey(r)
+	key, ok := s.o.Keys.Check(presented)
+	if !ok && s.o.Session != nil && fromOwnPage(r) {
+		key, ok = s.o.Session(r.Context(), presented)
+	}
 	if ok {
 		caller.KeyID, caller.KeyName = key.ID, key.Name
 		if key.Limits.Narrow() {
@@ -175,6 +183,10 @@ func (s *Server) root(w http.ResponseWriter, r *http.Request, at *host) {
 		s.notFound(w, r, "/")
 		return
 	}
+	if at == nil && s.o.UI != nil && callerOf(r).PathProvider == "" && wantsPage(r) {
+		http.Redirect(w, r, "/ui/", http.StatusFound)
+		return
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(http.StatusOK)
 	text := "Patchbay is running\n"
@@ -184,6 +196,11 @@ func (s *Server) root(w http.ResponseWriter, r *http.Request, at *host) {
 	if r.Method == http.MethodGet {
 		_, _ = w.Write([]byte(text)) // the client may be gone
 	}
+}
+
+// wantsPage reports whether a person's browser asks: no client library asks for HTML.
+func wantsPage(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // unmatched answers a path that exists under another method, or not at all.

@@ -58,6 +58,9 @@ type Options struct {
 	Models   Catalogue
 	Settings func() Settings
 	API      http.Handler // the management API below /api/, which guards itself; may be nil
+	UI       http.Handler // the files of the page below /ui/, open to all; may be nil
+	// Session tells whether a token is that of the page, which may call the model endpoints too; may be nil.
+	Session  func(ctx context.Context, token string) (clientkey.Key, bool)
 	Health   func() Health
 	Metrics  func(dst []byte) []byte
 	Logger   *slog.Logger

@@ -1,0 +1,65 @@
+package api
+
+import (
+	"net/http"
+
+	"patchbay/backend/apierror"
+)
+
+var accountEndpoints = []endpoint{
+	{pattern: "GET /api/accounts", call: listAccounts, gives: of[items[AccountView]](), about: "The accounts by provider, priority and name"},
+	{
+		pattern: "POST /api/accounts", call: addAccount, takes: of[NewAccount](), gives: of[AccountView](), status: http.StatusCreated,
+		about: "Adds an account",
+	},
+	{
+		pattern: "PATCH /api/accounts/{id}", call: changeAccount, takes: of[AccountChange](), gives: of[AccountView](),
+		about: "Changes what is named of an account",
+	},
+	{pattern: "POST /api/accounts/{id}/clear", call: clearAccount, gives: of[AccountView](), about: "Ends its pauses"},
+	{pattern: "POST /api/accounts/{id}/test", call: testAccount, gives: of[TestView](), about: "Asks its service for what is free"},
+	{pattern: "GET /api/accounts/{id}/quota", call: accountQuota, gives: of[items[QuotaView]](), about: "Asks its service how much is left"},
+	{pattern: "POST /api/accounts/{id}/refresh", call: renewAccount, gives: of[AccountView](), about: "Replaces the token of its login"},
+	{pattern: "DELETE /api/accounts/{id}", call: removeAccount, status: http.StatusNoContent, about: "Removes an account"},
+}
+
+func listAccounts(svc Service, r *http.Request) (any, error) { return list(svc.Accounts(r.Context())) }
+
+func addAccount(svc Service, r *http.Request) (any, error) {
+	var a NewAccount
+	if err := decode(r.Body, &a); err != nil {
+		return nil, err
+	}
+	if a.Provider == "" {
+		return nil, apierror.Invalid("provider", "name the provider that the account belongs to")
+	}
+	return svc.AddAccount(r.Context(), a)
+}
+
+func changeAccount(svc Service, r *http.Request) (any, error) {
+	var c AccountChange
+	if err := decode(r.Body, &c); err != nil {
+		return nil, err
+	}
+	return svc.ChangeAccount(r.Context(), r.PathValue("id"), c)
+}
+
+func clearAccount(svc Service, r *http.Request) (any, error) {
+	return svc.ClearAccount(r.Context(), r.PathValue("id"))
+}
+
+func renewAccount(svc Service, r *http.Request) (any, error) {
+	return svc.RenewAccount(r.Context(), r.PathValue("id"))
+}
+
+func removeAccount(svc Service, r *http.Request) (any, error) {
+	return nil, svc.RemoveAccount(r.Context(), r.PathValue("id"))
+}
+
+func testAccount(svc Service, r *http.Request) (any, error) {
+	return svc.TestAccount(r.Context(), r.PathValue("id"))
+}
+
+func accountQuota(svc Service, r *http.Request) (any, error) {
+	return list(svc.AccountQuota(r.Context(), r.PathValue("id")))
+}

@@ -1,0 +1,49 @@
+package backend
+
+import (
+	"context"
+	"embed"
+	"net/http"
+	"time"
+
+	"patchbay/backend/api"
+	"patchbay/backend/clientkey"
+	"patchbay/backend/page"
+	"patchbay/backend/secret"
+)
+
+var (
+	_ api.PageService     = (*Backend)(nil)
+	_ api.PasswordService = (*Backend)(nil)
+)
+
+// page serves the files of the page, or says that there are none.
+func (b *Backend) page() http.Handler {
+	if b.o.Page == nil {
+		return page.Handler(embed.FS{})
+	}
+	return page.Handler(b.o.Page)
+}
+
+// OpenPage implements api.PageService.
+func (b *Backend) OpenPage(context.Context) (api.Ticket, error) {
+	ticket, until := b.sessions.Ticket()
+	return api.Ticket{URL: api.PageURL(b.Base(), ticket), Expires: until}, nil
+}
+
+// SetPagePassword implements api.PasswordService.
+func (b *Backend) SetPagePassword(ctx context.Context, password secret.Value) error {
+	return b.sessions.SetPassword(ctx, password)
+}
+
+// PlaygroundKey is the id under which requests of the page itself are recorded.
+const PlaygroundKey = "playground"
+
+// pageKey lets the page call the model endpoints by its session: as a client key that no app has, so that the log and the
+// usage say who asked.
+func (b *Backend) pageKey(ctx context.Context, token string) (clientkey.Key, bool) {
+	if _, ok := b.sessions.Check(ctx, token); !ok {
+		return clientkey.Key{}, false
+	}
+	return clientkey.Key{ID: PlaygroundKey, Name: "Playground", Created: time.Time{}}, true
+}
