@@ -33,6 +33,16 @@ func (l *Lease) AccountID() string { return l.id }
 // Label returns the account's name as people see it.
 func (l *Lease) Label() string { return l.name }
 
+// Good reports whether another attempt may be made with the lease: neither a person nor a call that ended meanwhile has put
+// the account aside.
+func (l *Lease) Good() bool {
+	now := time.Now()
+	l.pools.mu.Lock()
+	defer l.pools.mu.Unlock()
+	e := l.entry
+	return e.pool != nil && e.usable() && !e.rests(l.model, now)
+}
+
 // Acquire reserves an account for one attempt. Among those that are enabled, hold a usable login, have the model, are
 // not cooling down for it and are not skipped, it takes the lowest priority number; inside that tier the one bound to
 // the conversation, else the one with the fewest calls in flight, else the one that was idle longest.

@@ -374,14 +374,18 @@ func (ev Event) Clone() Event {
 	if ev.Raw != nil {
 		ev.Raw = append([]byte(nil), ev.Raw...)
 	}
+	if ev.Part != nil {
+		part := *ev.Part
+		ev.Part = &part
+	}
 	return ev
 }
 
 // Content reports whether ev carries something a client would show or act on: after it was sent, nothing may be
-// retried.
+// retried. That a part begins is none: services announce one, think for minutes, and fail.
 func (ev Event) Content() bool {
 	switch ev.Kind {
-	case KindPartStart, KindDelta, KindPartEnd, KindFinish, KindChoiceFinish:
+	case KindDelta, KindPartEnd, KindFinish, KindChoiceFinish:
 		return true
 	default:
 		return false

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"time"
+
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/wire"
@@ -13,14 +15,15 @@ type answer struct {
 	yield    yieldFunc
 
 	held  []canon.Event
-	open  bool // committed
-	parts bool // something with content was in it
-	done  bool // Finish has come
-	keep  bool // fold the parts for the signature store
+	seen  time.Time // when the first content came, zero before
+	open  bool      // committed
+	parts bool      // something with content was in it
+	done  bool      // Finish has come
+	keep  bool      // fold the parts for the signature store
 	fold  canon.Fold
 }
 
-// maxHeld bounds what is held back before content: a healthy upstream sends a handful of events.
+// maxHeld bounds what is held back before the content of a stream: a healthy upstream sends a handful of events.
 const maxHeld = 1024
 
 func (a *answer) event(ev *canon.Event) error {
@@ -38,12 +41,17 @@ func (a *answer) event(ev *canon.Event) error {
 	return a.pass(ev)
 }
 
-// pass hands an event on, or holds it back while nothing with content has come.
+// pass hands an event on, or holds it back while nothing with content has come. For a client that wants no stream all is
+// held back until the end: nothing goes out to it before, so that an answer that breaks off can still be had elsewhere.
 func (a *answer) pass(ev *canon.Event) error {
 	begins := !a.open
 	if begins {
-		if !ev.Content() {
-			if len(a.held) < maxHeld {
+		if a.seen.IsZero() && ev.Content() {
+			a.seen = time.Now()
+		}
+		stream := a.call.req.Stream
+		if !ev.Content() || !stream && ev.Kind != canon.KindFinish {
+			if !stream || len(a.held) < maxHeld {
 				a.held = append(a.held, ev.Clone())
 			}
 			return nil
@@ -77,7 +85,7 @@ func (a *answer) estimate() *canon.Event {
 // commit lets go of what was held back. From here on nothing is retried.
 func (a *answer) commit() error {
 	a.open = true
-	a.call.start()
+	a.call.start(a.seen)
 	a.call.noteUse()
 	for _, ev := range a.held {
 		ev.More = true

@@ -222,6 +222,9 @@ func (c *Call) account(ctx context.Context, cand *route.Candidate, lease *accoun
 			if renewed, err = c.renew(ctx, cand, lease, e); !renewed {
 				return err
 			}
+			if !lease.Good() { // it was put aside for another reason, which says nothing about the login
+				return c.explain(ctx, cand, lease, apierror.New(apierror.Overloaded, "the account was put aside while its login was renewed"))
+			}
 			n-- // it is no repeat of the same thing, and no limit of attempts may make a good login look like a bad one
 			continue
 		}
@@ -235,6 +238,9 @@ func (c *Call) account(ctx context.Context, cand *route.Candidate, lease *accoun
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
+			return err
+		}
+		if !lease.Good() { // other calls have learned meanwhile that it must rest, or a person switched it off
 			return err
 		}
 	}
@@ -293,6 +299,8 @@ func (c *Call) attempt(ctx context.Context, cand *route.Candidate, lease *accoun
 	c.setRoute(func(r *Route) {
 		r.Provider, r.AccountID, r.Account, r.Model, r.Attempts, r.Dropped = cand.Provider, lease.AccountID(), lease.Label(), cand.Model, r.Attempts+1, nil
 	})
+	c.usage = canon.UnknownUsage() // not that of an attempt that broke off
+	c.outBytes.Store(0)
 	a := &answer{call: c, provider: cand.Provider, yield: yield, keep: c.req.Format != cand.Wire && !carries(c.req.Format)}
 	err := a.relay(ctx, lease, limit)
 	if err != nil && !errors.Is(err, errStopped) {

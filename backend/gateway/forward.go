@@ -107,7 +107,7 @@ func (f *forwarding) once(ctx context.Context) (err error) {
 		defer t.Stop()
 	}
 	f.sent, c.status = true, answer.Status
-	c.start()
+	c.start(time.Now())
 	if err := f.send(answer, c.Route()); err != nil {
 		if errors.Is(err, ErrClientGone) {
 			return ErrClientGone

@@ -292,6 +292,60 @@ func TestFailureAfterContentIsFinal(t *testing.T) {
 	}
 }
 
+func TestAnnouncedPartIsNoContent(t *testing.T) {
+	announces := func(_ context.Context, _ *canon.Request, yield func(canon.Event, error) bool) {
+		_ = yield(canon.Event{Kind: canon.KindStart}, nil) &&
+			yield(canon.Event{Kind: canon.KindPartStart, Part: &canon.Part{Type: canon.PartReasoning}}, nil) &&
+			yield(canon.Event{}, apierror.New(apierror.Timeout, "it thought and fell silent"))
+	}
+	s := &script{id: "a", steps: map[string][]step{"1": {announces}, "2": {ok("second")}}}
+	text, c, err := newRig(t, one("a"), s).call(nil)
+	if err != nil || text != "second" || c.Route().Attempts != 2 {
+		t.Errorf("%q, %+v, %v", text, c.Route(), err)
+	}
+}
+
+func TestAnswerInOnePieceIsTriedAgainAfterContent(t *testing.T) {
+	s := &script{id: "a", steps: map[string][]step{"1": {failsAfter(apierror.Timeout)}, "2": {ok("second")}}}
+	r := newRig(t, one("a"), s)
+	text, c, err := r.call(&canon.Request{Format: "openai", Op: "chat", ModelAsked: "m"})
+	if err != nil || text != "second" || c.Route().Attempts != 2 {
+		t.Errorf("%q, %+v, %v", text, c.Route(), err)
+	}
+	if row := r.row(); row.Tokens.Output != 2 || row.First < 0 {
+		t.Errorf("%+v", row)
+	}
+}
+
+func TestNoRepeatOnAnAccountThatWasPutAside(t *testing.T) {
+	var r *rig
+	off := func(ctx context.Context, req *canon.Request, yield func(canon.Event, error) bool) {
+		if err := r.pools.SetEnabled(ctx, r.pools.List()[0].ID, false); err != nil {
+			t.Error(err)
+		}
+		fails(apierror.Overloaded)(ctx, req, yield)
+	}
+	s := &script{id: "a", steps: map[string][]step{"1": {off, ok("again")}, "2": {ok("second")}}}
+	r = newRig(t, one("a"), s)
+	if text, _, err := r.call(nil); err != nil || text != "second" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+func TestTooLongPromptIsToldOverItsNeighboursTroubles(t *testing.T) {
+	s := &script{id: "a", steps: map[string][]step{"1": {fails(apierror.RateLimited, in(time.Minute))}, "2": {fails(apierror.ContextTooLong)}}}
+	_, _, err := newRig(t, one("a"), s).call(nil)
+	if apierror.KindOf(err) != apierror.ContextTooLong {
+		t.Errorf("of one provider: %v", err)
+	}
+	a := &script{id: "a", steps: map[string][]step{"1": {fails(apierror.RateLimited, in(time.Minute))}}}
+	b := &script{id: "b", steps: map[string][]step{"1": {fails(apierror.ContextTooLong)}}}
+	_, _, err = newRig(t, append(one("a"), one("b")...), a, b).call(nil)
+	if apierror.KindOf(err) != apierror.RateLimited {
+		t.Errorf("a provider that may take it comes back: %v", err)
+	}
+}
+
 func TestSameAccountIsTriedOnceMore(t *testing.T) {
 	for _, kind := range []apierror.Kind{apierror.Overloaded, apierror.Upstream5xx, apierror.Transport, apierror.ModelBusy} {
 		s := &script{id: "a", steps: map[string][]step{"1": {fails(kind), ok("again")}, "2": {ok("second")}}}

@@ -123,7 +123,7 @@ func (c *ImageCall) once(ctx context.Context, cand *route.Candidate, lease *acco
 		}
 		first.Stop()
 		if call.first.IsZero() {
-			call.start()
+			call.start(time.Now())
 		}
 		if ev.Usage != nil {
 			call.usage.Merge(*ev.Usage)

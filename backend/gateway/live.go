@@ -31,9 +31,9 @@ func (c *Call) now(row *record.Row) {
 	}
 }
 
-// start notes that the first content came.
-func (c *Call) start() {
-	c.first = time.Now()
+// start notes that the first content came at that time, and that nothing is tried again from here on.
+func (c *Call) start(at time.Time) {
+	c.first = at
 	c.begins.Store(c.first.UnixNano())
 	c.g.record.Changed(c.caller.RequestID)
 }

@@ -35,7 +35,7 @@ func (c *Call) verdict() error {
 	if len(c.failures) == 0 {
 		return apierror.New(apierror.NoAccount, "no provider could take this request")
 	}
-	best := slices.MinFunc(c.failures, func(a, b failure) int { return hope(a.err) - hope(b.err) })
+	best := slices.MinFunc(c.telling(), func(a, b failure) int { return hope(a.err) - hope(b.err) })
 	e := *best.err
 	if soonest := c.soonest(); soonest > 0 && hope(&e) == 0 {
 		e.RetryAfter = soonest
@@ -57,18 +57,35 @@ func (c *Call) verdict() error {
 	return &e
 }
 
+// telling leaves out the failures of a provider that found the prompt too long: its other accounts would as well, and to wait
+// for them is of no use.
+func (c *Call) telling() []failure {
+	long := map[string]bool{}
+	for _, f := range c.failures {
+		if f.err.Kind == apierror.ContextTooLong {
+			long[f.provider] = true
+		}
+	}
+	if len(long) == 0 {
+		return c.failures
+	}
+	return slices.DeleteFunc(slices.Clone(c.failures), func(f failure) bool { return long[f.provider] && f.err.Kind != apierror.ContextTooLong })
+}
+
 // hope orders failures: a known time first, then a service's trouble, then what only a person can mend.
 func hope(e *apierror.Error) int {
 	switch {
 	case e.RetryAfter > 0:
 		return 0
 	case needsPerson(e.Kind):
-		return 3
+		return 4
 	case e.Kind == apierror.Overloaded, e.Kind == apierror.ModelBusy, e.Kind == apierror.Upstream5xx, e.Kind == apierror.Transport,
 		e.Kind == apierror.Truncated, e.Kind == apierror.Timeout, e.Kind == apierror.RateLimited:
 		return 1
+	case e.Kind == apierror.ContextTooLong:
+		return 2 // the client can do something about it
 	default:
-		return 2
+		return 3
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -85,19 +86,22 @@ func (sc Scenario) parse() (*parsed, error) {
 
 // lookup finds a scenario by name; dashes and missing underscores do not
 // matter, because model names and keys are seldom written with underscores.
-func lookup(name string) *scenarioInfo {
-	flat := flatten(name)
+func lookup(name string) *scenarioInfo { return byFlatName()[flatten(name)] }
+
+// byFlatName is the table by flattened name: every key and model is looked up.
+var byFlatName = sync.OnceValue(func() map[string]*scenarioInfo {
+	m := make(map[string]*scenarioInfo, len(scenarios))
 	for i := range scenarios {
-		if flatten(scenarios[i].name) == flat && flat != "" {
-			return &scenarios[i]
+		if flat := flatten(scenarios[i].name); m[flat] == nil {
+			m[flat] = &scenarios[i]
 		}
 	}
-	return nil
-}
+	return m
+})
 
-func flatten(name string) string {
-	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
-}
+var flat = strings.NewReplacer("-", "", "_", "")
+
+func flatten(name string) string { return flat.Replace(strings.ToLower(name)) }
 
 // marker finds `[[scenario]]` and `[[scenario:arg=value]]` in a user's text.
 var marker = regexp.MustCompile(`\[\[([a-z0-9_+]+(?::.*?)?)\]\]`)
