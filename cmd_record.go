@@ -1,43 +1,89 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"patchbay/backend/api"
+	"patchbay/backend/record"
 )
 
 func (a *app) usageCommand() *cobra.Command {
 	var days int
+	var since, by string
+	var csv bool
+	var q api.UsageQuery
 	cmd := &cobra.Command{
-		Use:     "usage",
-		Short:   "Requests and tokens by provider, account and model",
-		Example: "  patchbay usage --days 7",
-		Args:    noArgs,
+		Use:   "usage",
+		Short: "Requests, tokens and estimated costs by provider, account, model and client key",
+		Example: "  patchbay usage --days 7\n" +
+			"  patchbay usage --since 24h --by provider --bucket hour\n" +
+			"  patchbay usage --since 2026-11-01 --by key,model --csv > november.csv",
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if days < 0 {
 				return usagef("--days cannot be negative")
 			}
-			return a.with(cmd.Context(), func(svc api.Service) error { return a.usage(cmd, svc, days) })
+			if days > 0 {
+				q.Since = time.Now().AddDate(0, 0, -days)
+			}
+			if since != "" {
+				at, err := ago(since, time.Now())
+				if err != nil {
+					return err
+				}
+				q.Since = at
+			}
+			if by != "" {
+				q.By = strings.Split(by, ",")
+			}
+			if err := q.Check(); err != nil {
+				return usagef("--%s", err.Error())
+			}
+			return a.with(cmd.Context(), func(svc api.Service) error { return a.usage(cmd.Context(), svc, q, csv) })
 		},
 	}
 	cmd.Flags().IntVar(&days, "days", 30, "how many `days` back; 0 is all")
+	cmd.Flags().StringVar(&since, "since", "", "a `time`: 24h, 7d, 2026-11-22 or 2026-11-22T14:00:00Z; instead of --days")
+	cmd.Flags().StringVar(&by, "by", "", "`what` to tell apart: any of provider, account, model, key, with commas")
+	cmd.Flags().StringVar(&q.Bucket, "bucket", "", "a row for each `hour or day`")
+	cmd.Flags().StringVar(&q.Provider, "provider", "", "of this provider `id`")
+	cmd.Flags().BoolVar(&csv, "csv", false, "as a table for a spreadsheet")
 	return cmd
 }
 
-func (a *app) usage(cmd *cobra.Command, svc api.Service, days int) error {
-	var q api.UsageQuery
-	if days > 0 {
-		q.Since = time.Now().AddDate(0, 0, -days)
+// ago reads a time that a person gives: how long ago, a day of this machine's calendar, or a time in full.
+func ago(text string, now time.Time) (time.Time, error) {
+	if n, err := strconv.Atoi(strings.TrimSuffix(text, "d")); err == nil && strings.HasSuffix(text, "d") && n >= 0 {
+		return now.AddDate(0, 0, -n), nil
 	}
-	u, err := svc.Usage(cmd.Context(), q)
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	if t, err := time.ParseInLocation(time.DateOnly, text, time.Local); err == nil {
+		return t, nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	return time.Time{}, usagef("%q is no time: write 24h, 7d, 2026-11-22 or 2026-11-22T14:00:00Z", text)
+}
+
+func (a *app) usage(ctx context.Context, svc api.Service, q api.UsageQuery, csv bool) error {
+	u, err := svc.Usage(ctx, q)
 	if err != nil {
 		return err
 	}
-	if a.json {
+	switch {
+	case csv:
+		return u.WriteCSV(a.out)
+	case a.json:
 		return a.printJSON(u)
 	}
 	rows := u.Rows
@@ -45,49 +91,276 @@ func (a *app) usage(cmd *cobra.Command, svc api.Service, days int) error {
 		u.Total.Provider = "total"
 		rows = append(rows, u.Total)
 	}
-	return printList(a, rows, "PROVIDER|ACCOUNT|MODEL|KEY|REQUESTS|ERRORS|INPUT|CACHED|OUTPUT|REASONING", func(r api.UsageRow) []string {
-		return []string{
-			r.Provider, orElse(r.Label, r.Account), r.Model, orElse(r.KeyName, r.Key), strconv.FormatInt(r.Requests, 10), strconv.FormatInt(r.Errors, 10),
-			count(r.Tokens.Input), count(r.Tokens.Cached), count(r.Tokens.Output), count(r.Tokens.Reasoning),
+	head := []string{"REQUESTS", "ERRORS", "HUNG UP", "INPUT", "CACHED", "OUTPUT", "REASONING", "FIRST MS", "WORST 5%", "COST " + u.Currency}
+	shows := shownColumns(u)
+	head = slices.Concat(shows, head)
+	err = printList(a, rows, strings.Join(head, "|"), func(r api.UsageRow) []string {
+		var cells []string
+		for _, column := range shows {
+			cells = append(cells, map[string]string{
+				"START": shown(r.Start), "PROVIDER": r.Provider, "ACCOUNT": orElse(r.Label, r.Account), "MODEL": r.Model, "KEY": orElse(r.KeyName, r.Key),
+			}[column])
 		}
+		return append(cells, strconv.FormatInt(r.Requests, 10), strconv.FormatInt(r.Errors, 10), strconv.FormatInt(r.HungUp, 10),
+			count(r.Tokens.Input), count(r.Tokens.Cached), count(r.Tokens.Output), count(r.Tokens.Reasoning), count(r.FirstMedianMS), count(r.FirstWorstMS), cost(r.Cost))
 	}, "Nothing was used in this time.")
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	for _, note := range usageNotes(u) {
+		if _, err := fmt.Fprintln(a.out, note); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func shownColumns(u api.UsageView) []string {
+	var out []string
+	if u.Bucket != "" {
+		out = append(out, "START")
+	}
+	has := func(d record.Dimension) bool { return slices.Contains(u.By, string(d)) }
+	if has(record.ByProvider) || has(record.ByAccount) || has(record.ByModel) || !has(record.ByKey) {
+		out = append(out, "PROVIDER")
+	}
+	for d, name := range map[record.Dimension]string{record.ByAccount: "ACCOUNT", record.ByModel: "MODEL", record.ByKey: "KEY"} {
+		if has(d) {
+			out = append(out, name)
+		}
+	}
+	slices.SortFunc(out, func(a, b string) int { return slices.Index(columns, a) - slices.Index(columns, b) })
+	return out
+}
+
+var columns = []string{"START", "PROVIDER", "ACCOUNT", "MODEL", "KEY"}
+
+// usageNotes say what the numbers leave out.
+func usageNotes(u api.UsageView) []string {
+	var out []string
+	if u.Total.Untold > 0 {
+		out = append(out, fmt.Sprintf("%s answered without telling tokens: theirs are estimates.", plural(int(u.Total.Untold), "request")))
+	}
+	if u.Total.Priced > 0 {
+		out = append(out, fmt.Sprintf("Costs are estimates by the price table of %s, for keys that are paid per token.", u.Prices))
+	}
+	if u.Total.Unpriced > 0 {
+		out = append(out, fmt.Sprintf("For %s no price is known.", plural(int(u.Total.Unpriced), "request")))
+	}
+	return out
+}
+
+func cost(v *float64) string {
+	if v == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*v, 'f', 4, 64)
 }
 
 func (a *app) logsCommand() *cobra.Command {
 	var q api.RequestQuery
+	var failed, follow bool
+	var since string
 	cmd := &cobra.Command{
 		Use:   "logs",
 		Short: "The latest requests: who served them and how they ended",
 		Example: "  patchbay logs -n 20\n" +
-			"  patchbay logs --failed --provider openai",
+			"  patchbay logs --failed --provider openai\n" +
+			"  patchbay logs --follow\n" +
+			"  patchbay logs show req_3f2a",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if q.Limit < 1 || q.Limit > api.MaxRequests {
 				return usagef("-n is a number from 1 to %d", api.MaxRequests)
 			}
-			return a.with(cmd.Context(), func(svc api.Service) error { return a.logs(cmd, svc, q) })
+			if failed {
+				q.State = api.RequestFailed
+			}
+			if since != "" {
+				at, err := ago(since, time.Now())
+				if err != nil {
+					return err
+				}
+				q.Since = at
+			}
+			return a.with(cmd.Context(), func(svc api.Service) error {
+				var err error
+				if q.Key != "" {
+					if q.Key, err = keyID(cmd.Context(), svc, q.Key); err != nil {
+						return err
+					}
+				}
+				if follow {
+					return a.followLogs(cmd.Context(), svc, q)
+				}
+				return a.logs(cmd.Context(), svc, q)
+			})
 		},
 	}
-	cmd.Flags().IntVarP(&q.Limit, "number", "n", 50, "how many `rows`")
-	cmd.Flags().BoolVar(&q.Failed, "failed", false, "failed ones only")
-	cmd.Flags().StringVar(&q.Provider, "provider", "", "of this provider `id`")
-	cmd.Flags().StringVar(&q.Model, "model", "", "of this `model`")
+	f := cmd.Flags()
+	f.IntVarP(&q.Limit, "number", "n", 50, "how many `rows`")
+	f.BoolVar(&failed, "failed", false, "failed ones only")
+	f.BoolVar(&q.Retried, "retried", false, "only those with more than one attempt")
+	f.StringVar(&q.Provider, "provider", "", "of this provider `id`")
+	f.StringVar(&q.Model, "model", "", "of this `model`")
+	f.StringVar(&q.Key, "key", "", "of this client key: its `name` or id")
+	f.StringVar(&q.Search, "search", "", "a `text` in a row, or the beginning of its id")
+	f.StringVar(&since, "since", "", "a `time`: 24h, 7d, 2026-11-22 or 2026-11-22T14:00:00Z")
+	f.BoolVarP(&follow, "follow", "f", false, "go on and print requests as they end")
+	cmd.AddCommand(a.logsShowCommand())
 	return cmd
 }
 
-func (a *app) logs(cmd *cobra.Command, svc api.Service, q api.RequestQuery) error {
-	rows, err := svc.Requests(cmd.Context(), q)
+// keyID finds a client key by its name or id.
+func keyID(ctx context.Context, svc api.Service, name string) (string, error) {
+	keys, err := svc.Keys(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, k := range keys {
+		if k.ID == name || k.Name == name {
+			return k.ID, nil
+		}
+	}
+	return "", fmt.Errorf("there is no client key %q; `patchbay keys` lists them", name)
+}
+
+const logHead = "TIME|ID|STATUS|CLIENT|ASKED|PROVIDER|ACCOUNT|MODEL|TRIES|TIME MS|IN|OUT|ERROR"
+
+func logCells(r api.RequestView) []string {
+	failure := r.Kind
+	if r.Message != "" {
+		failure += ": " + r.Message
+	}
+	status := strconv.Itoa(r.Status)
+	if r.State == api.RequestRunning {
+		status = r.State
+	}
+	return []string{
+		shown(r.At), r.ID, status, r.Client, r.Asked, r.Provider, orElse(r.Label, r.Account), r.Model, strconv.Itoa(r.Attempts),
+		fmt.Sprint(r.DurationMS), count(r.Tokens.Input), count(r.Tokens.Output), clip(failure),
+	}
+}
+
+func (a *app) logs(ctx context.Context, svc api.Service, q api.RequestQuery) error {
+	page, err := svc.Requests(ctx, q)
 	if err != nil {
 		return err
 	}
-	return printList(a, rows, "TIME|STATUS|CLIENT|ASKED|PROVIDER|ACCOUNT|MODEL|TRIES|TIME MS|IN|OUT|ERROR", func(r api.RequestView) []string {
-		failure := r.Kind
-		if r.Message != "" {
-			failure += ": " + r.Message
+	if err := printList(a, page.Items, logHead, logCells, "No request was made yet."); err != nil || page.Lost == nil || a.json {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "%s were not written: the disk was too slow or full.\n", plural(int(page.Lost.Count), "row"))
+	return err
+}
+
+// followLogs prints requests as they end, oldest first: a line each, or a line of JSON each.
+func (a *app) followLogs(ctx context.Context, svc api.Service, q api.RequestQuery) error {
+	seen := map[string]bool{}
+	show := q.Limit
+	q.Limit = api.MaxRequests // none may be missed
+	for {
+		page, err := svc.Requests(ctx, q)
+		if err != nil {
+			return err
 		}
-		return []string{
-			shown(r.At), strconv.Itoa(r.Status), r.Client, r.Asked, r.Provider, orElse(r.Label, r.Account), r.Model, strconv.Itoa(r.Attempts),
-			fmt.Sprint(r.DurationMS), count(r.Tokens.Input), count(r.Tokens.Output), clip(failure),
+		over := slices.DeleteFunc(page.Items, func(r api.RequestView) bool { return r.State == api.RequestRunning })
+		now := map[string]bool{}
+		for i, r := range slices.Backward(over) {
+			now[r.ID] = true
+			if seen[r.ID] || i >= show {
+				continue
+			}
+			if err := a.printLine(r); err != nil {
+				return err
+			}
 		}
-	}, "No request was made yet.")
+		seen, show = now, api.MaxRequests
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (a *app) printLine(r api.RequestView) error {
+	if a.json {
+		return a.printJSON(r)
+	}
+	cells := logCells(r)
+	for i, c := range cells {
+		cells[i] = orElse(clean(c), "-")
+	}
+	_, err := fmt.Fprintln(a.out, strings.Join(cells, "  "))
+	return err
+}
+
+func (a *app) logsShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show ID",
+		Short:   "One request with its way: who was asked, who was passed over, and why",
+		Example: "  patchbay logs show req_3f2a91",
+		Args:    nArgs(1, 1, "the id of a request, or its beginning; `patchbay logs` lists them"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), func(svc api.Service) error { return a.showRequest(cmd.Context(), svc, args[0]) })
+		},
+	}
+}
+
+func (a *app) showRequest(ctx context.Context, svc api.Service, id string) error {
+	id, err := fullID(ctx, svc, id)
+	if err != nil {
+		return err
+	}
+	d, err := svc.Request(ctx, id)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(d)
+	}
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-10s %s\n", name, clean(fmt.Sprintf(format, args...)))
+	}
+	line("request", "%s at %s", d.ID, shown(d.At))
+	line("app", "%s, %s %s, asked for %s", orElse(d.KeyName, orElse(d.Key, "no key")), d.Client, d.Op, orElse(d.Asked, "no model"))
+	line("state", "%s, status %d after %d ms, %s", d.State, d.Status, d.DurationMS, plural(d.Attempts, "attempt"))
+	if d.Kind != "" {
+		line("error", "%s: %s", d.Kind, d.Message)
+	}
+	line("answered", "%s %s %s", d.Provider, orElse(d.Label, d.Account), d.Model)
+	line("tokens", "in %s (cached %s), out %s (reasoning %s)", orElse(count(d.Tokens.Input), "not told"), orElse(count(d.Tokens.Cached), "not told"),
+		orElse(count(d.Tokens.Output), "not told"), orElse(count(d.Tokens.Reasoning), "not told"))
+	if d.Cost != nil {
+		line("cost", "about %s", cost(d.Cost))
+	}
+	if len(d.Dropped) > 0 {
+		line("left out", "%s", strings.Join(d.Dropped, ", "))
+	}
+	if d.ReplayOf != "" {
+		line("replay of", "%s", d.ReplayOf)
+	}
+	for _, s := range d.Trace {
+		line(string(s.What), "%s", strings.Join(slices.DeleteFunc([]string{
+			fmt.Sprintf("+%d ms", s.AtMS), s.Provider, orElse(s.Label, s.Account), s.Model, string(s.Rule), s.Kind, s.Message,
+		}, func(t string) bool { return t == "" }), "  "))
+	}
+	_, err = fmt.Fprint(a.out, b.String())
+	return err
+}
+
+// fullID completes the beginning of an id.
+func fullID(ctx context.Context, svc api.Service, id string) (string, error) {
+	page, err := svc.Requests(ctx, api.RequestQuery{Search: id, Limit: 10})
+	if err != nil {
+		return "", err
+	}
+	for _, r := range page.Items {
+		if r.ID == id || strings.HasPrefix(r.ID, id) || strings.HasPrefix(r.ID, "req_"+id) {
+			return r.ID, nil
+		}
+	}
+	return id, nil // the answer for it says that there is none
 }

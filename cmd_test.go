@@ -429,7 +429,7 @@ func TestUsageAndLogs(t *testing.T) {
 	b.run(t, "usage", "--json").check(t, exitOK, `"total": {`)
 	r := b.run(t, "logs", "-n", "7", "--failed", "--provider", "p", "--model", "m")
 	r.check(t, exitOK, "429", "rate_limited: too[31m many")
-	if d := cmp.Diff(api.RequestQuery{Limit: 7, Failed: true, Provider: "p", Model: "m"}, b.svc.LastRequestsQ); d != "" {
+	if d := cmp.Diff(api.RequestQuery{Limit: 7, State: api.RequestFailed, Provider: "p", Model: "m"}, b.svc.LastRequestsQ); d != "" {
 		t.Error("-want +got\n" + d)
 	}
 }

@@ -2,12 +2,17 @@ package backend
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"patchbay/backend/api"
+	"patchbay/backend/apierror"
 	"patchbay/backend/config"
+	"patchbay/backend/events"
 	"patchbay/backend/record"
 )
 
@@ -66,29 +71,84 @@ func (b *Backend) metered(account string) bool {
 }
 
 // Requests implements api.Service.
-func (b *Backend) Requests(ctx context.Context, q api.RequestQuery) ([]api.RequestView, error) {
-	rows, err := b.record.Latest(ctx, record.Filter{
-		Provider: q.Provider, Account: q.Account, Model: q.Model, Key: q.Key, Kind: q.Kind, Failed: q.Failed,
-		Since: q.Since, Until: q.Until, BeforeID: q.Before, Limit: min(q.Limit, api.MaxRequests),
-	})
-	if err != nil {
-		return nil, explain(err)
-	}
+func (b *Backend) Requests(ctx context.Context, q api.RequestQuery) (api.RequestPage, error) {
 	labels, keys := b.labels(), b.keyNames()
-	out := make([]api.RequestView, len(rows))
-	for i := range rows {
-		r := &rows[i]
-		out[i] = api.RequestView{
-			ID: r.ID, At: r.At, Key: r.Key, KeyName: keys[r.Key], Client: r.Client, Op: r.Op, Stream: r.Stream, Asked: r.Asked,
-			Provider: r.Provider, Account: r.Account, Label: labels[r.Account], Model: r.Model, Attempts: r.Attempts, Status: r.Status,
-			Kind: r.Kind, Message: r.Message, Tokens: tokens(r.Tokens), FirstMS: r.First.Milliseconds(), DurationMS: r.Total.Milliseconds(), Dropped: r.Dropped,
-			Trace: r.Trace,
-		}
-		if r.First < 0 {
-			out[i].FirstMS = -1
+	f := record.Filter{
+		Provider: q.Provider, Account: q.Account, Model: q.Model, Key: q.Key, Kind: q.Kind, Failed: q.State == api.RequestFailed, OK: q.State == api.RequestOK,
+		Retried: q.Retried, Status: q.Status, Since: q.Since, Until: q.Until, BeforeID: q.Before, Limit: min(q.Limit, api.MaxRequests), Search: q.Search,
+	}
+	if text := strings.ToLower(q.Search); text != "" {
+		for _, names := range []map[string]string{labels, keys} {
+			for id, name := range names {
+				if strings.Contains(strings.ToLower(name), text) {
+					f.SearchOwners = append(f.SearchOwners, id)
+				}
+			}
 		}
 	}
-	return out, nil
+	found, err := b.record.Page(ctx, f)
+	if err != nil {
+		return api.RequestPage{}, explain(err)
+	}
+	page := api.RequestPage{Items: make([]api.RequestView, len(found.Rows)), Next: found.Next}
+	for i := range found.Rows {
+		page.Items[i] = b.requestView(&found.Rows[i], labels, keys)
+	}
+	if c := found.Counts; c.All >= 0 {
+		page.Counts = &api.RequestCounts{All: c.All, Failed: c.Failed, Retried: c.Retried}
+	}
+	if n := b.record.Dropped(); n > 0 {
+		page.Lost = &api.LostRows{Count: n, Last: b.record.LostAt()}
+	}
+	return page, nil
+}
+
+func (b *Backend) requestView(r *record.Row, labels, keys map[string]string) api.RequestView {
+	v := api.RequestView{
+		ID: r.ID, At: r.At, State: stateOf(r), Key: r.Key, KeyName: keys[r.Key], Client: r.Client, Op: r.Op, Stream: r.Stream, Asked: r.Asked,
+		Provider: r.Provider, Account: r.Account, Label: labels[r.Account], Model: r.Model, Attempts: r.Attempts, Status: r.Status,
+		Kind: r.Kind, Message: r.Message, Tokens: tokens(r.Tokens), Estimated: r.Estimated, FirstMS: r.First.Milliseconds(),
+		DurationMS: r.Total.Milliseconds(), Dropped: r.Dropped, ReplayOf: r.ReplayOf,
+	}
+	if r.First < 0 {
+		v.FirstMS = -1
+	}
+	if r.Metered {
+		if p, ok := b.prices.Load().Find(r.Provider, r.Model); ok {
+			cost := p.Cost(r.Tokens)
+			v.Cost = &cost
+		}
+	}
+	return v
+}
+
+func stateOf(r *record.Row) string {
+	switch {
+	case r.Running:
+		return api.RequestRunning
+	case r.Kind == "":
+		return api.RequestOK
+	case r.Kind == record.HungUp:
+		return api.RequestHungUp
+	default:
+		return api.RequestFailed
+	}
+}
+
+// Request implements api.Service.
+func (b *Backend) Request(ctx context.Context, id string) (api.RequestDetail, error) {
+	r, ok, err := b.record.Row(ctx, id)
+	if err != nil {
+		return api.RequestDetail{}, explain(err)
+	}
+	if !ok {
+		return api.RequestDetail{}, noRequest(id)
+	}
+	return api.RequestDetail{RequestView: b.requestView(&r, b.labels(), b.keyNames()), Trace: r.Trace}, nil
+}
+
+func noRequest(id string) error {
+	return apierror.New(apierror.RouteNotFound, "there is no request %s in the log; it may have been too old to be kept", id)
 }
 
 func tokens(t record.Tokens) api.Tokens {
@@ -114,18 +174,118 @@ func (b *Backend) keyNames() map[string]string {
 
 // Usage implements api.Service.
 func (b *Backend) Usage(ctx context.Context, q api.UsageQuery) (api.UsageView, error) {
-	sums, total, err := b.record.Usage(ctx, record.UsageQuery{Since: q.Since, Until: q.Until, By: record.Dimensions})
+	if err := q.Check(); err != nil {
+		return api.UsageView{}, err
+	}
+	ask := record.UsageQuery{
+		Since: q.Since, Until: q.Until, Provider: q.Provider, Account: q.Account, Model: q.Model, Key: q.Key, By: record.Dimensions, Bucket: q.Bucket,
+		Zone: time.Local,
+	}
+	if len(q.By) > 0 {
+		ask.By = nil
+		for _, by := range q.By {
+			ask.By = append(ask.By, record.Dimension(by))
+		}
+	}
+	if q.Zone != "" {
+		zone, err := time.LoadLocation(q.Zone)
+		if err != nil {
+			return api.UsageView{}, apierror.Invalid("zone", "there is no time zone %q", q.Zone)
+		}
+		ask.Zone = zone
+	}
+	const longest = 62 * 24 * time.Hour // an hour is a row for each account, model and key
+	if q.Bucket == record.Hours && (q.Since.IsZero() || cmpNow(q.Until).Sub(q.Since) > longest) {
+		return api.UsageView{}, apierror.Invalid("bucket", "ask for hours of two months at most, with since and until; days have no such limit")
+	}
+	sums, total, err := b.record.Usage(ctx, ask)
 	if err != nil {
 		return api.UsageView{}, explain(err)
 	}
-	labels, keys := b.labels(), b.keyNames()
-	out := api.UsageView{Rows: make([]api.UsageRow, len(sums))}
-	for i, u := range sums {
-		out.Rows[i] = api.UsageRow{
-			Provider: u.Provider, Account: u.Account, Label: labels[u.Account], Model: u.Model, Key: u.Key, KeyName: keys[u.Key],
-			Requests: u.Requests, Errors: u.Errors, Tokens: tokens(u.Tokens),
+	labels, keys, prices := b.labels(), b.keyNames(), b.prices.Load()
+	out := api.UsageView{Rows: make([]api.UsageRow, len(sums)), Total: usageRow(&total), Bucket: q.Bucket, Currency: prices.Currency, Prices: prices.AsOf}
+	for _, by := range ask.By {
+		out.By = append(out.By, string(by))
+	}
+	if q.Bucket != "" {
+		out.Zone = ask.Zone.String()
+	}
+	for i := range sums {
+		out.Rows[i] = usageRow(&sums[i])
+		out.Rows[i].Label, out.Rows[i].KeyName = labels[sums[i].Account], keys[sums[i].Key]
+	}
+	return out, nil
+}
+
+// cmpNow is the end of a span: now if it is open.
+func cmpNow(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Now()
+	}
+	return t
+}
+
+func usageRow(u *record.Usage) api.UsageRow {
+	r := api.UsageRow{
+		Start: u.Start, Provider: u.Provider, Account: u.Account, Model: u.Model, Key: u.Key, Requests: u.Requests, Errors: u.Errors, HungUp: u.HungUp,
+		Tokens: tokens(u.Tokens), Untold: u.Untold, FirstMedianMS: u.FirstMedian, FirstWorstMS: u.FirstWorst, Priced: u.Priced, Unpriced: u.Unpriced,
+	}
+	if u.Priced > 0 {
+		r.Cost = &u.Cost
+	}
+	return r
+}
+
+// Prices implements api.Service.
+func (b *Backend) Prices(context.Context) (api.PriceTable, error) {
+	b.readPrices() // the file may have been changed by hand
+	p := b.prices.Load()
+	return api.PriceTable{Currency: p.Currency, AsOf: p.AsOf, Prices: p.List()}, nil
+}
+
+// SetPrices implements api.Service.
+func (b *Backend) SetPrices(ctx context.Context, own []api.Price) (api.PriceTable, error) {
+	for i := range own {
+		if own[i].AsOf == "" {
+			own[i].AsOf = time.Now().Format(time.DateOnly)
+		}
+		if e, ok := errors.AsType[*record.PriceError](own[i].Check()); ok {
+			return api.PriceTable{}, apierror.Invalid(fmt.Sprintf("prices[%d].%s", i, e.Field), "%s", e.Msg)
 		}
 	}
-	out.Total = api.UsageRow{Requests: total.Requests, Errors: total.Errors, Tokens: tokens(total.Tokens)}
-	return out, nil
+	if err := record.WritePrices(b.pricesFile(), own); err != nil {
+		return api.PriceTable{}, explain(err)
+	}
+	b.bus.Publish(events.Config, "prices", nil)
+	return b.Prices(ctx)
+}
+
+// Record implements api.Service.
+func (b *Backend) Record(ctx context.Context) (api.RecordView, error) {
+	size, err := b.record.Size(ctx)
+	if err != nil {
+		return api.RecordView{}, explain(err)
+	}
+	keep := b.settings.Current().Record.Retention
+	return api.RecordView{
+		Rows: size.Rows, UsageRows: size.Usage, DatabaseBytes: size.Bytes, Oldest: size.Oldest, Lost: b.record.Dropped(),
+		Waiting: b.record.Waiting(), Running: b.inFlight(), KeepDays: keep.Days, KeepRows: keep.Rows,
+	}, nil
+}
+
+// ClearRecord implements api.Service.
+func (b *Backend) ClearRecord(ctx context.Context, q api.ClearRequest) (api.RecordView, error) {
+	before := cmpNow(q.Before)
+	if slices.Contains(q.What, "rows") {
+		if err := b.record.ClearRows(ctx, before); err != nil {
+			return api.RecordView{}, explain(err)
+		}
+	}
+	if slices.Contains(q.What, "usage") {
+		if err := b.record.ClearUsage(ctx, before); err != nil {
+			return api.RecordView{}, explain(err)
+		}
+	}
+	b.bus.Publish(events.Request, "", nil)
+	return b.Record(ctx)
 }

@@ -261,16 +261,32 @@ func TestRecordsNameAccountsAndKeys(t *testing.T) {
 	if err := b.db.AddRequests(ctx, rows, usage); err != nil {
 		t.Fatal(err)
 	}
-	got := ok(b.Requests(ctx, api.RequestQuery{}))(t)
+	page := ok(b.Requests(ctx, api.RequestQuery{}))(t)
+	got := page.Items
 	want := []api.RequestView{{
-		ID: "r1", At: at, Key: k.ID, KeyName: "app", Client: "openai", Op: "chat", Stream: true, Asked: "m", Provider: "openai", Account: a.ID, Label: "work", Model: "M",
+		ID: "r1", At: at, State: "failed", Key: k.ID, KeyName: "app", Client: "openai", Op: "chat", Stream: true, Asked: "m", Provider: "openai", Account: a.ID, Label: "work", Model: "M",
 		Attempts: 2, Status: 429, Kind: "rate_limited", Message: "slow", Tokens: api.Tokens{Input: 1, Cached: -1, Output: 2}, FirstMS: -1, DurationMS: 12, Dropped: []string{"seed"},
-	}, {ID: "r0", At: at.Add(-time.Second), Provider: "gone", Account: "gone", FirstMS: 3, DurationMS: 4}}
+	}, {ID: "r0", At: at.Add(-time.Second), State: "ok", Provider: "gone", Account: "gone", FirstMS: 3, DurationMS: 4}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error("-want +got\n" + d)
 	}
-	if rest := ok(b.Requests(ctx, api.RequestQuery{Before: "r1", Limit: 9999}))(t); len(rest) != 1 {
+	if c := page.Counts; c == nil || *c != (api.RequestCounts{All: 2, Failed: 1, Retried: 1}) || page.Next != "" {
+		t.Error(c, page.Next)
+	}
+	if rest := ok(b.Requests(ctx, api.RequestQuery{Before: "r1", Limit: 9999}))(t); len(rest.Items) != 1 || rest.Counts != nil {
 		t.Error(rest)
+	}
+	for query, want := range map[api.RequestQuery]string{
+		{Limit: 1}: "r1", {State: "ok"}: "r0", {State: "failed"}: "r1", {Retried: true}: "r1", {Status: 429}: "r1", {Search: "WORK"}: "r1", {Search: "app"}: "r1", {Search: "r0"}: "r0",
+		{Search: "gone"}: "r0", {Search: "no%such"}: "",
+	} {
+		ids := ""
+		for _, r := range ok(b.Requests(ctx, query))(t).Items {
+			ids += r.ID
+		}
+		if ids != want {
+			t.Errorf("%+v: %q", query, ids)
+		}
 	}
 	u := ok(b.Usage(ctx, api.UsageQuery{}))(t)
 	if len(u.Rows) != 2 || u.Rows[0].Label != "work" || u.Rows[0].KeyName != "app" || u.Total.Requests != 3 || u.Total.Tokens.Input != 6 || u.Total.Errors != 1 {

@@ -70,13 +70,11 @@ type Service interface {
 	Models(ctx context.Context, provider string) ([]ModelView, error)
 	// RefreshModels asks the services for their models anew; one provider, or all for "".
 	RefreshModels(ctx context.Context, provider string) error
-	// Requests lists rows of the request log, latest first.
-	Requests(ctx context.Context, q RequestQuery) ([]RequestView, error)
-	Usage(ctx context.Context, q UsageQuery) (UsageView, error)
 	Doctor(ctx context.Context) ([]Finding, error)
 
 	FileService
 	RoutingService
+	RecordService
 	VaultService
 	TransferService
 }
@@ -358,84 +356,4 @@ type ModelView struct {
 	MaxOutput int64  `json:"max_output,omitempty"`
 	Assumed   bool   `json:"assumed,omitempty"` // the limits are what is usual for such a name
 	Stale     bool   `json:"stale,omitempty"`   // the service did not give its list when it was last asked
-}
-
-// RequestQuery selects rows of the request log.
-type RequestQuery struct {
-	Provider, Account, Model, Key, Kind string
-	Failed                              bool
-	Since, Until                        time.Time
-	Before                              string // id of a row: older ones only
-	Limit                               int    // 0 = 100, at most 1000
-}
-
-// MaxRequests is the most rows one call returns.
-const MaxRequests = 1000
-
-// RequestView is one row of the request log.
-type RequestView struct {
-	ID         string    `json:"id"`
-	At         time.Time `json:"at"`
-	Key        string    `json:"key,omitempty"` // id of the client key
-	KeyName    string    `json:"key_name,omitempty"`
-	Client     string    `json:"client"` // the client's wire format
-	Op         string    `json:"op,omitempty"`
-	Stream     bool      `json:"stream"`
-	Asked      string    `json:"asked"`
-	Provider   string    `json:"provider,omitempty"`
-	Account    string    `json:"account,omitempty"` // its id
-	Label      string    `json:"label,omitempty"`   // the account's name
-	Model      string    `json:"model,omitempty"`
-	Attempts   int       `json:"attempts"`
-	Status     int       `json:"status"`
-	Kind       string    `json:"kind,omitempty"` // of the error
-	Message    string    `json:"message,omitempty"`
-	Tokens     Tokens    `json:"tokens"`
-	FirstMS    int64     `json:"first_ms"` // -1 = no content came
-	DurationMS int64     `json:"duration_ms"`
-	Dropped    []string  `json:"dropped,omitempty"`
-	// Trace is the way of the request, step by step.
-	Trace []TraceStep `json:"trace,omitempty"`
-}
-
-// Tokens counts tokens; -1 is unknown. Input includes Cached and CacheWrite, Output includes Reasoning.
-type Tokens struct {
-	Input      int64 `json:"input"`
-	Cached     int64 `json:"cached"`
-	CacheWrite int64 `json:"cache_write"`
-	Output     int64 `json:"output"`
-	Reasoning  int64 `json:"reasoning"`
-}
-
-// UsageQuery is a span of time; zero ends are open.
-type UsageQuery struct{ Since, Until time.Time }
-
-// UsageView is what was used.
-type UsageView struct {
-	Rows  []UsageRow `json:"rows"`
-	Total UsageRow   `json:"total"`
-}
-
-// UsageRow adds up one combination of provider, account, model and client key.
-type UsageRow struct {
-	Provider string `json:"provider,omitempty"`
-	Account  string `json:"account,omitempty"` // its id
-	Label    string `json:"label,omitempty"`   // the account's name
-	Model    string `json:"model,omitempty"`
-	Key      string `json:"key,omitempty"`
-	KeyName  string `json:"key_name,omitempty"`
-	Requests int64  `json:"requests"`
-	Errors   int64  `json:"errors"`
-	Tokens   Tokens `json:"tokens"`
-}
-
-// Add adds other to u.
-func (u *UsageRow) Add(other UsageRow) {
-	u.Requests += other.Requests
-	u.Errors += other.Errors
-	u.Tokens.Input += other.Tokens.Input
-	u.Tokens.Cached += other.Tokens.Cached
-	u.Tokens.CacheWrite += other.Tokens.CacheWrite
-	u.Tokens.Output += other.Tokens.Output
-	u.Tokens.Reasoning += other.Tokens.Reasoning
 }

@@ -62,7 +62,7 @@ func full() *apitest.Service {
 		Models: 3, Accounts: map[string]int{"ready": 1}, Default: true,
 	})
 	f.ModelList = []api.ModelView{{ID: "m", Provider: "openai", Context: 1000, MaxOutput: 10}, {ID: "n", Provider: "kiro"}}
-	f.RequestList = []api.RequestView{{ID: "r", At: at, Client: "openai", Asked: "m", Status: 200, Attempts: 1, Tokens: api.Tokens{Input: 1, Cached: -1}, FirstMS: -1, Dropped: []string{"seed"}}}
+	f.RequestList = []api.RequestView{{ID: "r", At: at, State: "ok", Client: "openai", Asked: "m", Status: 200, Attempts: 1, Tokens: api.Tokens{Input: 1, Cached: -1}, FirstMS: -1, Dropped: []string{"seed"}}}
 	f.UsageRows = []api.UsageRow{{Provider: "openai", Requests: 2, Errors: 1, Tokens: api.Tokens{1, 2, 3, 4, 5}}, {Provider: "kiro", Requests: 3}}
 	f.Findings = []api.Finding{{ID: "x", Level: doctor.Warn, Title: "t", Detail: "d", Fix: "f"}}
 	f.Default = "kiro"
@@ -89,12 +89,12 @@ func TestReadsAreTheSameOverHTTP(t *testing.T) {
 	same(must(f.Doctor(ctx))(t))(c.Doctor(ctx))
 	same(must(f.Vault(ctx))(t))(c.Vault(ctx))
 
-	rq := api.RequestQuery{Provider: "p", Account: "a", Model: "m", Key: "k", Kind: "timeout", Failed: true, Since: apitest.Moment, Until: apitest.Moment.Add(time.Nanosecond), Before: "r9", Limit: 7}
+	rq := api.RequestQuery{Provider: "p", Account: "a", Model: "m", Key: "k", Kind: "timeout", State: api.RequestFailed, Retried: true, Status: 504, Search: "x y", Since: apitest.Moment, Until: apitest.Moment.Add(time.Nanosecond), Before: "r9", Limit: 7}
 	same(must(f.Requests(ctx, rq))(t))(c.Requests(ctx, rq))
 	if d := cmp.Diff(rq, f.LastRequestsQ); d != "" {
 		t.Error("-want +got\n" + d)
 	}
-	uq := api.UsageQuery{Since: apitest.Moment}
+	uq := api.UsageQuery{Since: apitest.Moment, By: []string{"provider", "key"}, Bucket: "day", Zone: "Asia/Kathmandu", Provider: "p", Account: "a", Model: "m", Key: "k"}
 	same(must(f.Usage(ctx, uq))(t))(c.Usage(ctx, uq))
 	if d := cmp.Diff(uq, f.LastUsageQ); d != "" {
 		t.Error("-want +got\n" + d)
@@ -515,8 +515,10 @@ func TestEveryCallReportsFailure(t *testing.T) {
 		"change key": second(c.ChangeKey(ctx, "x", api.KeyChange{})), "remove key": c.RemoveKey(ctx, "x"),
 		"providers": second(c.Providers(ctx)), "add provider": second(c.AddProvider(ctx, api.NewProvider{ID: "x", Kind: "x", BaseURL: "x"})),
 		"default": second(c.DefaultProvider(ctx)), "set default": c.SetDefaultProvider(ctx, "x"), "models": second(c.Models(ctx, "")),
-		"requests": second(c.Requests(ctx, api.RequestQuery{})), "usage": second(c.Usage(ctx, api.UsageQuery{})), "doctor": second(c.Doctor(ctx)),
-		"vault": second(c.Vault(ctx)), "unlock": second(c.UnlockVault(ctx)), "move": second(c.MoveVault(ctx, "os")), "renew": second(c.RenewVault(ctx)),
+		"requests": second(c.Requests(ctx, api.RequestQuery{})), "usage": second(c.Usage(ctx, api.UsageQuery{})), "request": second(c.Request(ctx, "x")),
+		"prices": second(c.Prices(ctx)), "set prices": second(c.SetPrices(ctx, nil)), "record": second(c.Record(ctx)), "clear record": second(c.ClearRecord(ctx, api.ClearRequest{What: []string{"rows"}})),
+		"doctor": second(c.Doctor(ctx)),
+		"vault":  second(c.Vault(ctx)), "unlock": second(c.UnlockVault(ctx)), "move": second(c.MoveVault(ctx, "os")), "renew": second(c.RenewVault(ctx)),
 		"export": second(c.Export(ctx, secret.New("x"))), "restore": second(c.Restore(ctx, api.RestoreRequest{Data: []byte("x")})),
 		"import": second(c.Import(ctx, api.ImportRequest{Files: []api.ImportFile{{Name: "x"}}})),
 	} {

@@ -273,34 +273,6 @@ func (c *Client) RefreshModels(ctx context.Context, provider string) error {
 	return c.do(ctx, http.MethodPost, path, nil, nil)
 }
 
-// Requests implements Service.
-func (c *Client) Requests(ctx context.Context, rq RequestQuery) ([]RequestView, error) {
-	q := url.Values{}
-	set(q, "provider", rq.Provider)
-	set(q, "account", rq.Account)
-	set(q, "model", rq.Model)
-	set(q, "key", rq.Key)
-	set(q, "kind", rq.Kind)
-	set(q, "before", rq.Before)
-	setTime(q, "since", rq.Since)
-	setTime(q, "until", rq.Until)
-	if rq.Failed {
-		q.Set("failed", "true")
-	}
-	if rq.Limit != 0 {
-		q.Set("limit", strconv.Itoa(rq.Limit))
-	}
-	return getItems[RequestView](ctx, c, "/api/requests", q)
-}
-
-// Usage implements Service.
-func (c *Client) Usage(ctx context.Context, uq UsageQuery) (UsageView, error) {
-	q := url.Values{}
-	setTime(q, "since", uq.Since)
-	setTime(q, "until", uq.Until)
-	return get[UsageView](ctx, c, "/api/usage", q)
-}
-
 // Doctor implements Service.
 func (c *Client) Doctor(ctx context.Context) ([]Finding, error) {
 	return getItems[Finding](ctx, c, "/api/doctor", nil)

@@ -40,7 +40,7 @@ var endpoints = slices.Concat(
 	fileEndpoints,
 	keyEndpoints,
 	providerEndpoints,
-	requestEndpoints,
+	recordEndpoints,
 	routingEndpoints,
 	vaultEndpoints,
 	transferEndpoints,

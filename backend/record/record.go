@@ -239,29 +239,36 @@ func (l *Log) clear(ctx context.Context, before time.Time, keep int) error {
 	return ctx.Err()
 }
 
-// Clear deletes the rows that are older than before, and the usage counters too if usage is set.
-func (l *Log) Clear(ctx context.Context, before time.Time, usage bool) error {
+// ClearRows deletes the rows that are older than before.
+func (l *Log) ClearRows(ctx context.Context, before time.Time) error {
 	if err := l.clear(ctx, before, 0); err != nil {
 		return fmt.Errorf("deleting rows of the request log: %w", err)
 	}
-	if usage {
-		if err := l.db.TrimUsage(ctx, before); err != nil {
-			return fmt.Errorf("deleting usage counters: %w", err)
-		}
+	return nil
+}
+
+// ClearUsage deletes the usage counters that are older than before.
+func (l *Log) ClearUsage(ctx context.Context, before time.Time) error {
+	if err := l.db.TrimUsage(ctx, before); err != nil {
+		return fmt.Errorf("deleting usage counters: %w", err)
 	}
 	return nil
 }
 
 // Size is what the log takes.
-type Size struct{ Rows, Usage, Bytes int64 }
+type Size = store.LogSize
 
 // Size returns what the log takes; Bytes are those of the whole database.
-func (l *Log) Size(ctx context.Context) (s Size, err error) {
-	if s.Rows, s.Usage, s.Bytes, err = l.db.CountRows(ctx); err != nil {
+func (l *Log) Size(ctx context.Context) (Size, error) {
+	s, err := l.db.LogSize(ctx)
+	if err != nil {
 		err = fmt.Errorf("measuring the request log: %w", err)
 	}
 	return s, err
 }
+
+// Waiting returns how many rows wait to be written.
+func (l *Log) Waiting() int { return len(l.queue) }
 
 // Latest returns rows that are over, the latest first. Filter.BeforeID asks for the next page.
 func (l *Log) Latest(ctx context.Context, f Filter) ([]Row, error) {

@@ -154,15 +154,24 @@ func (d *DB) TrimUsage(ctx context.Context, before time.Time) error {
 	})
 }
 
-// CountRows returns how many rows the request log and the usage counters hold, and the bytes that the database takes.
-func (d *DB) CountRows(ctx context.Context) (requests, usage, bytes int64, err error) {
+// LogSize is what the request log and the usage counters take.
+type LogSize struct {
+	Rows, Usage int64
+	Oldest      time.Time // row
+	Bytes       int64     // of the whole database
+}
+
+// LogSize measures the request log.
+func (d *DB) LogSize(ctx context.Context) (s LogSize, err error) {
 	q := d.from(ctx)
-	if err = q.QueryRowContext(ctx, `SELECT count(*) FROM requests`).Scan(&requests); err != nil {
-		return 0, 0, 0, err
+	var oldest int64
+	if err = q.QueryRowContext(ctx, `SELECT count(*), coalesce(min(at), 0) FROM requests`).Scan(&s.Rows, &oldest); err != nil {
+		return s, err
 	}
-	if err = q.QueryRowContext(ctx, `SELECT count(*) FROM usage_slots`).Scan(&usage); err != nil {
-		return 0, 0, 0, err
+	s.Oldest = fromMillis(oldest)
+	if err = q.QueryRowContext(ctx, `SELECT count(*) FROM usage_slots`).Scan(&s.Usage); err != nil {
+		return s, err
 	}
-	bytes, err = d.size(ctx)
-	return requests, usage, bytes, err
+	s.Bytes, err = d.size(ctx)
+	return s, err
 }

@@ -37,6 +37,9 @@ type Service struct {
 	OnPaste        func(*api.LoginView) // what PasteLogin does to the sign-in, if not nil
 	RequestList    []api.RequestView
 	UsageRows      []api.UsageRow
+	PriceList      []api.Price
+	RecordView     api.RecordView
+	Cleared        []api.ClearRequest // what ClearRecord got
 	Findings       []api.Finding
 	Default        string
 	VaultView      api.VaultView
@@ -405,24 +408,6 @@ func (s *Service) Models(_ context.Context, provider string) ([]api.ModelView, e
 	out := slices.Clone(s.ModelList)
 	if provider != "" {
 		out = slices.DeleteFunc(out, func(m api.ModelView) bool { return m.Provider != provider })
-	}
-	return out, s.Err
-}
-
-// Requests implements api.Service.
-func (s *Service) Requests(_ context.Context, q api.RequestQuery) ([]api.RequestView, error) {
-	defer s.lock()()
-	s.LastRequestsQ = q
-	return slices.Clone(s.RequestList), s.Err
-}
-
-// Usage implements api.Service.
-func (s *Service) Usage(_ context.Context, q api.UsageQuery) (api.UsageView, error) {
-	defer s.lock()()
-	s.LastUsageQ = q
-	out := api.UsageView{Rows: slices.Clone(s.UsageRows)}
-	for _, r := range out.Rows {
-		out.Total.Add(r)
 	}
 	return out, s.Err
 }

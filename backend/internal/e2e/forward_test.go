@@ -221,9 +221,9 @@ func TestForwardNeverPassesARefusedLoginOn(t *testing.T) {
 	if s.count() != 2 {
 		t.Errorf("asked %d times", s.count())
 	}
-	rows := must(b.Backend.Requests(t.Context(), api.RequestQuery{Provider: "raw", Limit: 1}))(t)
+	rows := must(b.Backend.Requests(t.Context(), api.RequestQuery{Provider: "raw", Limit: 1}))(t).Items
 	for len(rows) == 0 { // it is written in the background
-		rows = must(b.Backend.Requests(t.Context(), api.RequestQuery{Provider: "raw", Limit: 1}))(t)
+		rows = must(b.Backend.Requests(t.Context(), api.RequestQuery{Provider: "raw", Limit: 1}))(t).Items
 	}
 	if r := rows[0]; r.Client != "forward" || r.Op != "GET" || r.Asked != "/refused" || r.Status != 503 || r.Attempts != 2 || strings.Contains(r.Message, "service-one") {
 		t.Errorf("%+v", r)

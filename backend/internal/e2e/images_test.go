@@ -103,7 +103,7 @@ func TestImagesGoWhereTheyAreMade(t *testing.T) {
 
 	var rows []api.RequestView
 	for len(rows) < 4 { // they are written in the background
-		rows = must(b.Backend.Requests(t.Context(), api.RequestQuery{Provider: "paint"}))(t)
+		rows = must(b.Backend.Requests(t.Context(), api.RequestQuery{Provider: "paint"}))(t).Items
 	}
 	if r := rows[len(rows)-1]; r.Op != "images/generations" || r.Tokens.Input != 3 || r.Tokens.Output != 5 || r.Status != 200 {
 		t.Errorf("%+v", r)

@@ -98,6 +98,11 @@ export interface ChainView {
 	locked_by?: string;
 }
 
+export interface ClearRequest {
+	what: string[];
+	before?: string;
+}
+
 export interface CoolDownView {
 	model?: string;
 	reason?: string;
@@ -298,6 +303,11 @@ export interface LoginView {
 	expires?: string;
 }
 
+export interface LostRows {
+	count: number;
+	last: string;
+}
+
 export interface ModelFallbackChange {
 	model: string;
 	targets: string[];
@@ -392,6 +402,25 @@ export interface PresetView {
 	provider?: string;
 }
 
+export interface Price {
+	providers?: string[];
+	models: string[];
+	input: number | null;
+	cached?: number;
+	cache_write?: number;
+	output: number | null;
+	as_of: string;
+	source?: string;
+	note?: string;
+	own?: boolean;
+}
+
+export interface PriceTable {
+	currency: string;
+	as_of: string;
+	prices: Price[];
+}
+
 export interface ProviderView {
 	id: string;
 	name: string;
@@ -421,9 +450,28 @@ export interface QuotaView {
 	resets_at?: number;
 }
 
-export interface RequestView {
+export interface RecordView {
+	rows: number;
+	usage_rows: number;
+	database_bytes: number;
+	lost: number;
+	waiting: number;
+	running: number;
+	keep_days: number;
+	keep_rows: number;
+	oldest?: string;
+}
+
+export interface RequestCounts {
+	all: number;
+	failed: number;
+	retried: number;
+}
+
+export interface RequestDetail {
 	id: string;
 	at: string;
+	state: "running" | "ok" | "failed" | "hung_up";
 	key?: string;
 	key_name?: string;
 	client: string;
@@ -439,10 +487,47 @@ export interface RequestView {
 	kind?: string;
 	message?: string;
 	tokens: Tokens;
+	estimated?: boolean;
+	cost?: number;
 	first_ms: number;
 	duration_ms: number;
 	dropped?: string[];
-	trace?: Step[];
+	replay_of?: string;
+	trace: Step[];
+}
+
+export interface RequestPage {
+	items: RequestView[];
+	next?: string;
+	counts?: RequestCounts;
+	lost?: LostRows;
+}
+
+export interface RequestView {
+	id: string;
+	at: string;
+	state: "running" | "ok" | "failed" | "hung_up";
+	key?: string;
+	key_name?: string;
+	client: string;
+	op?: string;
+	stream: boolean;
+	asked: string;
+	provider?: string;
+	account?: string;
+	label?: string;
+	model?: string;
+	attempts: number;
+	status: number;
+	kind?: string;
+	message?: string;
+	tokens: Tokens;
+	estimated?: boolean;
+	cost?: number;
+	first_ms: number;
+	duration_ms: number;
+	dropped?: string[];
+	replay_of?: string;
 }
 
 export interface RestoreRequest {
@@ -587,6 +672,7 @@ export interface Tokens {
 }
 
 export interface UsageRow {
+	start?: string;
 	provider?: string;
 	account?: string;
 	label?: string;
@@ -595,12 +681,24 @@ export interface UsageRow {
 	key_name?: string;
 	requests: number;
 	errors: number;
+	hung_up: number;
 	tokens: Tokens;
+	untold: number;
+	first_median_ms: number;
+	first_worst_5pct_ms: number;
+	cost?: number;
+	priced: number;
+	unpriced: number;
 }
 
 export interface UsageView {
 	rows: UsageRow[];
 	total: UsageRow;
+	by: string[];
+	bucket?: string;
+	zone?: string;
+	currency?: string;
+	prices_as_of?: string;
 }
 
 export interface VaultMoved {
@@ -929,21 +1027,63 @@ export interface Calls {
 		body: undefined;
 		answer: undefined;
 	};
-	/** Rows of the request log, latest first. */
+	/** Requests, latest first; those that run come with the first page. */
 	"GET /api/requests": {
 		path: undefined;
-		query: { provider?: string; account?: string; model?: string; key?: string; kind?: string; failed?: boolean; before?: string; limit?: number; since?: string; until?: string };
+		query: { provider?: string; account?: string; model?: string; key?: string; kind?: string; state?: string; failed?: boolean; retried?: boolean; status?: number; q?: string; before?: string; limit?: number; since?: string; until?: string };
 		body: undefined;
-		answer: {
-			items: RequestView[];
-		};
+		answer: RequestPage;
+	};
+	/** One request with its way. */
+	"GET /api/requests/{id}": {
+		path: { id: string };
+		query: undefined;
+		body: undefined;
+		answer: RequestDetail;
 	};
 	/** What was used, added up. */
 	"GET /api/usage": {
 		path: undefined;
-		query: { since?: string; until?: string };
+		query: { by?: string; bucket?: string; zone?: string; provider?: string; account?: string; model?: string; key?: string; since?: string; until?: string };
 		body: undefined;
 		answer: UsageView;
+	};
+	/** The same as a table. */
+	"GET /api/usage.csv": {
+		path: undefined;
+		query: { by?: string; bucket?: string; zone?: string; provider?: string; account?: string; model?: string; key?: string; since?: string; until?: string };
+		body: undefined;
+		answer: Blob;
+	};
+	/** What services ask for a million tokens. */
+	"GET /api/prices": {
+		path: undefined;
+		query: undefined;
+		body: undefined;
+		answer: PriceTable;
+	};
+	/** Replaces the person's own prices. */
+	"PUT /api/prices": {
+		path: undefined;
+		query: undefined;
+		body: {
+			prices: Price[];
+		};
+		answer: PriceTable;
+	};
+	/** How much of the past is kept. */
+	"GET /api/record": {
+		path: undefined;
+		query: undefined;
+		body: undefined;
+		answer: RecordView;
+	};
+	/** Deletes a part of it for good. */
+	"POST /api/record/clear": {
+		path: undefined;
+		query: undefined;
+		body: ClearRequest;
+		answer: RecordView;
 	};
 	/** Who answers what, and who steps in. */
 	"GET /api/routing": {
