@@ -81,7 +81,11 @@ func (a *app) demo(ctx context.Context, listen string) (err error) {
 	var p program
 	ready := func(base string) {
 		key, _ := p.FirstKey()
-		fmt.Fprint(a.out, demoText(home, base, key))
+		text := demoText(home, base, key)
+		if t, err := p.OpenPage(ctx); err == nil {
+			text += "\nThe page, once and within a minute (PATCHBAY_HOME=" + quotePath(home) + " patchbay open gives another link):\n  " + t.URL.Reveal() + "\n"
+		}
+		fmt.Fprint(a.out, text)
 	}
 	p, err = a.start(ctx, startOptions{paths: paths, flags: map[string]string{"server.listen": listen}, log: warnings{a.err}, ready: ready})
 	if err != nil {

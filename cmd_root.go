@@ -94,6 +94,7 @@ func newRoot(a *app) *cobra.Command {
 			"  patchbay login PROVIDER              sign in with an account of yours\n" +
 			"  patchbay accounts add openai         add an account; the key is asked for\n" +
 			"  patchbay keys add cline              make a key for an app\n" +
+			"  patchbay open                        the page, in your browser\n" +
 			"  patchbay doctor                      what is wrong and how to mend it\n" +
 			"  patchbay demo                        try it with simulated services",
 		Args:          noArgs,
@@ -109,8 +110,8 @@ func newRoot(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVar(&a.configPath, "config", "", "settings `file` (default: config.yaml in the user's config folder)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
-	root.AddCommand(a.serveCommand(), a.demoCommand(), a.loginCommand(), a.accountsCommand(), a.keysCommand(), a.providersCommand(),
-		a.modelsCommand(), a.usageCommand(), a.logsCommand(), a.doctorCommand(), a.vaultCommand(), a.exportCommand(), a.importCommand(), a.versionCommand())
+	root.AddCommand(a.serveCommand(), a.openCommand(), a.demoCommand(), a.loginCommand(), a.accountsCommand(), a.keysCommand(), a.providersCommand(),
+		a.modelsCommand(), a.usageCommand(), a.logsCommand(), a.doctorCommand(), a.vaultCommand(), a.passwordCommand(), a.exportCommand(), a.importCommand(), a.versionCommand())
 	return root
 }
 

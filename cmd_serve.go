@@ -92,6 +92,9 @@ func (a *app) welcome(ctx context.Context, p program, base string) string {
 			"  patchbay accounts add openai     add one by its API key; `patchbay providers` lists the providers\n\n")
 	}
 	b.WriteString(baseURLs(base))
+	if t, err := p.OpenPage(ctx); err == nil {
+		b.WriteString("\nThe page, once and within a minute (`patchbay open` gives another link):\n  " + t.URL.Reveal() + "\n")
+	}
 	b.WriteString("\nStop with Ctrl+C.")
 	return b.String()
 }

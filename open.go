@@ -9,11 +9,13 @@ import (
 	"patchbay/backend/api"
 	"patchbay/backend/config"
 	"patchbay/backend/secret"
+	"patchbay/frontend"
 )
 
 // program is the whole of Patchbay, opened but not yet listening.
 type program interface {
 	api.Service
+	api.PageService
 	// Run serves until ctx ends. It calls startOptions.ready once it listens.
 	Run(ctx context.Context) error
 	Close() error
@@ -31,7 +33,7 @@ type startOptions struct {
 
 // startProgram opens the program. Only one may be open at a time: the error is backend.ErrRunning.
 func startProgram(ctx context.Context, o startOptions) (program, error) {
-	return backend.Open(ctx, backend.Options{Paths: o.paths, Flags: o.flags, Version: versionText(), Stderr: o.log, Ready: o.ready, Ring: secret.SystemRing()})
+	return backend.Open(ctx, backend.Options{Paths: o.paths, Flags: o.flags, Version: versionText(), Stderr: o.log, Ready: o.ready, Ring: secret.SystemRing(), Page: frontend.Files()})
 }
 
 // paths are where the files are, with --config taken in.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"net/http"
-	"time"
 
 	"patchbay/backend/api"
 	"patchbay/backend/clientkey"
@@ -39,11 +38,13 @@ func (b *Backend) SetPagePassword(ctx context.Context, password secret.Value) er
 // PlaygroundKey is the id under which requests of the page itself are recorded.
 const PlaygroundKey = "playground"
 
+const playgroundName = "Playground"
+
 // pageKey lets the page call the model endpoints by its session: as a client key that no app has, so that the log and the
 // usage say who asked.
 func (b *Backend) pageKey(ctx context.Context, token string) (clientkey.Key, bool) {
 	if _, ok := b.sessions.Check(ctx, token); !ok {
 		return clientkey.Key{}, false
 	}
-	return clientkey.Key{ID: PlaygroundKey, Name: "Playground", Created: time.Time{}}, true
+	return clientkey.Key{ID: PlaygroundKey, Name: playgroundName}, true
 }

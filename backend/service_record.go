@@ -165,7 +165,7 @@ func (b *Backend) labels() map[string]string {
 }
 
 func (b *Backend) keyNames() map[string]string {
-	out := map[string]string{}
+	out := map[string]string{PlaygroundKey: playgroundName}
 	for _, k := range b.keys.List() {
 		out[k.ID] = strings.TrimSpace(k.Name)
 	}

@@ -77,6 +77,7 @@ type Service interface {
 	RecordService
 	VaultService
 	TransferService
+	PasswordService
 }
 
 // Finding is one thing the doctor looked at.

@@ -73,7 +73,7 @@ type PageService interface {
 	OpenPage(ctx context.Context) (Ticket, error)
 }
 
-// PasswordService changes the password of the page.
+// PasswordService is the part of Service that concerns the password of the page.
 type PasswordService interface {
 	// SetPagePassword sets the password that opens the page from elsewhere; an empty one removes it.
 	SetPagePassword(ctx context.Context, password secret.Value) error

@@ -117,6 +117,7 @@ type Caller struct {
 	HeaderProvider string            // from a header
 	Limits         *clientkey.Limits // of the client key; nil = none
 	ReplayOf       string            // id of a request that is sent again
+	Own            bool              // Patchbay's own page asks: KeyID is a name for the log, no client key
 }
 
 // Route tells which way a request takes: what stands in the headers of the answer.

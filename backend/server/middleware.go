@@ -63,6 +63,9 @@ func (s *Server) turnedAway(w http.ResponseWriter, r *http.Request) (done bool) 
 		s.o.UI.ServeHTTP(w, r)
 		return true
 	}
+	if fromOwnPage(r) && r.Method != http.MethodOptions {
+		return false
+	}
 	return guard.cors(w, r)
 }
 
@@ -150,6 +153,7 @@ func (s *Server) admitted(r *http.Request, pattern string, caller *gateway.Calle
 	key, ok := s.o.Keys.Check(presented)
 	if !ok && s.o.Session != nil && fromOwnPage(r) {
 		key, ok = s.o.Session(r.Context(), presented)
+		caller.Own = ok
 	}
 	if ok {
 		caller.KeyID, caller.KeyName = key.ID, key.Name

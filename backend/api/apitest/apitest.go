@@ -43,6 +43,7 @@ type Service struct {
 	Findings       []api.Finding
 	Default        string
 	VaultView      api.VaultView
+	PagePassword   secret.Value
 	CarryReport    api.CarryReport
 	LastRestore    api.RestoreRequest
 	FileList       []api.FileView
