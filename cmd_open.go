@@ -66,7 +66,8 @@ func (a *app) passwordCommand() *cobra.Command {
 		Short: "The password that opens the page from elsewhere",
 		Long: "On this machine `patchbay open` opens the page, without a password. To open it from another one, set a password.\n" +
 			"It is kept as a hash, and guessing it is slowed down.",
-		Args: noArgs,
+		Example: "  patchbay password set        asks for it\n  patchbay password remove",
+		Args:    noArgs,
 	}
 	set := &cobra.Command{
 		Use: "set", Short: "Set or change the password; it is asked for", Args: noArgs,
@@ -83,6 +84,7 @@ func (a *app) passwordCommand() *cobra.Command {
 	set.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
 	password.AddCommand(set, &cobra.Command{
 		Use: "remove", Short: "Remove it: only `patchbay open` opens the page", Args: noArgs,
+		Example: "  patchbay password remove",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.changePassword(cmd.Context(), secret.Value{}, "There is no password any more. Pages that were opened with it are signed out.")
 		},
