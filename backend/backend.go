@@ -42,6 +42,7 @@ import (
 	"patchbay/backend/session"
 	"patchbay/backend/store"
 	"patchbay/backend/transport"
+	"patchbay/backend/update"
 )
 
 // Options say what to open.
@@ -55,6 +56,8 @@ type Options struct {
 	Grace   time.Duration     // how long streams may go on when Run ends; 0 = DefaultGrace
 	Ring    secret.Ring       // the keychain; nil = none, as in tests
 	Page    fs.FS             // the files of the page; nil = there is none
+
+	UpdateKey, UpdateURL string // instead of the publisher's, for tests
 }
 
 // Backend is the whole program but for its user interfaces. Open makes it, Run serves, Close ends it.
@@ -74,6 +77,7 @@ type Backend struct {
 	router   *route.Router
 	record   *record.Log
 	prompts  *prompt.Rules
+	updates  *update.Checker
 	gateway  *gateway.Gateway
 	server   *server.Server
 	sessions *session.Sessions
@@ -125,6 +129,9 @@ func Open(ctx context.Context, o Options) (b *Backend, err error) {
 		return nil, err
 	}
 	b.openFront()
+	if err = b.openUpdates(ctx); err != nil {
+		return nil, err
+	}
 	b.settings.Subscribe(config.Subscriber{Verify: b.verify, Commit: b.settingsChanged})
 	return b, nil
 }
@@ -441,6 +448,7 @@ func (b *Backend) Run(ctx context.Context) error {
 	jobs.Go(func() error { return b.watchVault(jctx) })
 	jobs.Go(func() error { return b.accounts.RunRefresh(jctx) })
 	jobs.Go(func() error { return b.files.Run(jctx) })
+	jobs.Go(func() error { return b.updates.Run(jctx, b.wantsUpdates, b.updateFound) })
 	jobs.Go(func() error { return b.serve(jctx) })
 	jobs.Go(func() error { return b.serveOllama(jctx) })
 	if b.o.Ready != nil {

@@ -78,6 +78,7 @@ type Service interface {
 	VaultService
 	TransferService
 	PasswordService
+	UpdateService
 }
 
 // Finding is one thing the doctor looked at.

@@ -44,6 +44,7 @@ var endpoints = slices.Concat(
 	routingEndpoints,
 	vaultEndpoints,
 	transferEndpoints,
+	updateEndpoints,
 )
 
 // list wraps rows; a missing list is an empty one.

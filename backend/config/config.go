@@ -27,6 +27,7 @@ type Config struct {
 	CredentialFiles CredentialFiles     `yaml:"credential_files"`
 	Record          Record              `yaml:"record"`
 	Log             Log                 `yaml:"log"`
+	Updates         Updates             `yaml:"updates"`
 }
 
 // Server says where Patchbay listens and whom it lets in.
@@ -153,6 +154,12 @@ type Log struct {
 	Packages map[string]string `yaml:"packages"` // levels of single packages
 	MaxSize  Size              `yaml:"max_size"` // of one log file
 	MaxFiles int               `yaml:"max_files"`
+}
+
+// Updates says whether a newer version is looked for. Nothing is ever installed unasked.
+type Updates struct {
+	Check bool   `yaml:"check"` // once a day; off by default
+	URL   string `yaml:"url"`   // of a mirror of the signed list of releases; "" = the publisher's own
 }
 
 // Kinds are the kinds of a provider of the person's own.

@@ -78,6 +78,10 @@ schema_version: 1
 #     days: 30
 #     rows: 100000
 
+# updates:
+#   check: false                  # true: look for a newer version once a day; it is offered, never installed unasked
+#   url: ''                       # a mirror of the signed list of releases
+
 # log:
 #   level: info                   # debug, info, warn or error
 #   packages: {}                  # levels of single packages: {route: debug}

@@ -33,6 +33,7 @@ func validate(cfg *Config, builtin []string) errorList {
 	c.files()
 	c.limits()
 	c.log()
+	c.updates()
 	return c.errs
 }
 
@@ -100,6 +101,14 @@ func (c *checker) database() {
 	db := c.cfg.Database
 	if db != "" && !strings.HasPrefix(db, "postgres://") && !strings.HasPrefix(db, "postgresql://") {
 		c.fail("database", "this is neither empty (the embedded database) nor a postgres:// address")
+	}
+}
+
+func (c *checker) updates() {
+	if address := c.cfg.Updates.URL; address != "" {
+		if u, err := url.Parse(address); err != nil || u.Scheme != "https" && !loopback(u.Hostname()) || u.Host == "" {
+			c.fail("updates.url", strconv.Quote(address)+" is no https address")
+		}
 	}
 }
 

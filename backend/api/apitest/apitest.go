@@ -44,6 +44,8 @@ type Service struct {
 	Default        string
 	VaultView      api.VaultView
 	PagePassword   secret.Value
+	UpdateView     api.UpdateView
+	Newest         *api.ReleaseView // that a check finds
 	CarryReport    api.CarryReport
 	LastRestore    api.RestoreRequest
 	FileList       []api.FileView

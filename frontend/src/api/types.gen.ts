@@ -380,6 +380,13 @@ export interface NextStep {
 	command?: string;
 }
 
+export interface PackageView {
+	kind: string;
+	url: string;
+	size: number;
+	sha256: string;
+}
+
 export interface PresetView {
 	id: string;
 	name: string;
@@ -460,6 +467,14 @@ export interface RecordView {
 	keep_days: number;
 	keep_rows: number;
 	oldest?: string;
+}
+
+export interface ReleaseView {
+	version: string;
+	published?: string;
+	notes?: string;
+	security?: boolean;
+	package?: PackageView;
 }
 
 export interface RequestCounts {
@@ -669,6 +684,16 @@ export interface Tokens {
 	cache_write: number;
 	output: number;
 	reasoning: number;
+}
+
+export interface UpdateView {
+	version: string;
+	enabled: boolean;
+	possible: boolean;
+	latest?: string;
+	checked?: string;
+	problem?: string;
+	available?: ReleaseView;
 }
 
 export interface UsageRow {
@@ -1188,5 +1213,19 @@ export interface Calls {
 		query: undefined;
 		body: ImportRequest;
 		answer: ImportReport;
+	};
+	/** What is known about newer versions, without asking anybody. */
+	"GET /api/update": {
+		path: undefined;
+		query: undefined;
+		body: undefined;
+		answer: UpdateView;
+	};
+	/** Asks the publisher now, whatever the setting says. */
+	"POST /api/update/check": {
+		path: undefined;
+		query: undefined;
+		body: undefined;
+		answer: UpdateView;
 	};
 }
