@@ -92,13 +92,16 @@ type Backend struct {
 	presets  atomic.Pointer[preset.Set]
 	prices   atomic.Pointer[record.Prices]
 
-	importing sync.Mutex // held over an import
+	paused    atomic.Bool // the person wants no requests to be answered
+	importing sync.Mutex  // held over an import
 
 	mu       sync.Mutex // guards what follows
 	base     string     // where it listens, "" before
 	listener net.Listener
 	second   second
 	firstKey secret.Value
+	quit     context.CancelFunc // ends Run; nil while it does not run
+	desktop  Desktop            // nil without one
 }
 
 // Open opens everything and listens nowhere yet. Only one Backend can be open per folder: ErrRunning otherwise.
@@ -342,7 +345,7 @@ func (b *Backend) openFront() {
 	b.prompts = prompt.New(b.log.For("prompt"))
 	b.setPrompts(cfg)
 	b.gateway = gateway.New(gateway.Options{
-		Planner: b.router, Accounts: b.accounts, Keys: b.keys, Prompts: b.prompts, Editors: editors(), Log: b.record, Limits: b.limits, Policy: b.policy, Logger: b.log.For("gateway"),
+		Planner: b.router, Accounts: b.accounts, Keys: b.keys, Prompts: b.prompts, Editors: editors(), Log: b.record, Limits: b.limits, Policy: b.policy, Paused: b.paused.Load, Logger: b.log.For("gateway"),
 	})
 	b.server = server.New(b.serverOptions())
 }
@@ -419,8 +422,13 @@ func (b *Backend) settingsChanged(_, cfg *config.Config) {
 	b.log.Logger().Info("Settings changed")
 }
 
-// Run serves until ctx ends or something fails for good.
+// Run serves until ctx ends, Quit is called or something fails for good. After a *PortTaken it may be called again.
 func (b *Backend) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	b.mu.Lock()
+	b.quit = cancel
+	b.mu.Unlock()
 	if err := b.listen(ctx); err != nil {
 		return err
 	}

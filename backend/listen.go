@@ -87,19 +87,30 @@ func (b *Backend) bind(ctx context.Context, addr, other string) (net.Listener, e
 	return l, nil
 }
 
-// taken says who has the port. It is left to the person to choose another one.
+// PortTaken reports that another program listens where Patchbay should. It is left to the person to choose another port.
+type PortTaken struct {
+	Port  int
+	Owner string // who seems to have it
+	other string // how to choose another one
+}
+
+// Error says who has the port and what to do.
+func (e *PortTaken) Error() string {
+	return fmt.Sprintf("port %d is in use by %s; stop it, or choose another port: %s", e.Port, e.Owner, e.other)
+}
+
+// taken says who has the port.
 func taken(addr, other string) error {
 	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
+	n, perr := strconv.ParseUint(port, 10, 16)
+	if err != nil || perr != nil {
 		return fmt.Errorf("the address %s is in use", addr)
 	}
-	holder := "another program"
-	if n, err := strconv.ParseUint(port, 10, 16); err == nil {
-		if p, ok := doctor.Holder(uint16(n)); ok {
-			holder = p.String()
-		}
+	e := &PortTaken{Port: int(n), Owner: "another program", other: other}
+	if p, ok := doctor.Holder(uint16(n)); ok {
+		e.Owner = p.String()
 	}
-	return fmt.Errorf("port %s is in use by %s; stop it, or choose another port: %s", port, holder, other)
+	return e
 }
 
 // serve answers until ctx ends, then lets streams finish. It follows the setting server.listen.

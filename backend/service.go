@@ -46,7 +46,7 @@ func explain(err error) error {
 func (b *Backend) Status(context.Context) (api.Status, error) {
 	st := api.Status{
 		Version: b.o.Version, Health: server.HealthDown, Base: b.Base(), PID: os.Getpid(), Started: b.started,
-		InFlight: b.inFlight(), DefaultProvider: b.router.Default(),
+		InFlight: b.inFlight(), Paused: b.paused.Load(), Tray: b.trayState(), DefaultProvider: b.router.Default(),
 		ConfigPath: b.settings.Path(), DatabasePath: b.o.Paths.Database(), LogDir: b.o.Paths.State,
 	}
 	if st.Base != "" {

@@ -74,6 +74,7 @@ func (e *entry) setCool(scope string, c cooldown) {
 	if len(e.cool) >= maxPauses {
 		e.dropPauses()
 	}
+	c.until = c.until.Round(0) // by the wall clock: the other one may stand still while the machine sleeps
 	e.cool[scope] = &c
 	e.countPatterns()
 	if c.until.After(e.coolest) {

@@ -75,6 +75,7 @@ type Service interface {
 	FileService
 	RoutingService
 	RecordService
+	DesktopService
 	VaultService
 	TransferService
 	PasswordService
@@ -93,6 +94,8 @@ type Status struct {
 	PID             int       `json:"pid,omitempty"`
 	Started         time.Time `json:"started,omitzero"`
 	InFlight        int64     `json:"in_flight"`
+	Paused          bool      `json:"paused,omitempty"` // by the person: apps get an error
+	Tray            string    `json:"tray,omitempty"`   // registered, none, or starting; "" without a desktop
 	DefaultProvider string    `json:"default_provider,omitempty"`
 	ConfigPath      string    `json:"config_path,omitempty"`
 	DatabasePath    string    `json:"database_path,omitempty"`

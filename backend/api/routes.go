@@ -42,6 +42,7 @@ var endpoints = slices.Concat(
 	providerEndpoints,
 	recordEndpoints,
 	routingEndpoints,
+	desktopEndpoints,
 	vaultEndpoints,
 	transferEndpoints,
 	updateEndpoints,

@@ -26,6 +26,7 @@ type Config struct {
 	Media           Media               `yaml:"media"`
 	CredentialFiles CredentialFiles     `yaml:"credential_files"`
 	Record          Record              `yaml:"record"`
+	Desktop         Desktop             `yaml:"desktop"`
 	Log             Log                 `yaml:"log"`
 	Updates         Updates             `yaml:"updates"`
 }
@@ -148,6 +149,24 @@ type Retention struct {
 	Rows int `yaml:"rows"`
 }
 
+// Desktop is how Patchbay shows itself: the page, the tray and the notifications.
+type Desktop struct {
+	Language      string        `yaml:"language"` // en, zh-CN or ja; "" = the system's
+	Theme         string        `yaml:"theme"`    // light or dark; "" = the system's
+	Notifications Notifications `yaml:"notifications"`
+}
+
+// Notifications says what the desktop is told.
+type Notifications struct {
+	SignIn    bool `yaml:"sign_in"`   // a login was refused
+	Exhausted bool `yaml:"exhausted"` // no account of the default provider can answer
+	Port      bool `yaml:"port"`      // the port is taken, or another one now
+	Update    bool `yaml:"update"`    // there is a newer version
+}
+
+// Languages are the languages of the page and the tray.
+var Languages = []string{"en", "zh-CN", "ja"}
+
 // Log says what is logged.
 type Log struct {
 	Level    string            `yaml:"level"`
@@ -213,6 +232,7 @@ func Default() *Config {
 		Timeouts:        Timeouts{Connect: 10 * time.Second, FirstEvent: 120 * time.Second, Idle: 300 * time.Second, KeepAlive: 15 * time.Second},
 		CredentialFiles: CredentialFiles{Enabled: true},
 		Record:          Record{Retention: Retention{Days: 30, Rows: 100_000}},
+		Desktop:         Desktop{Notifications: Notifications{SignIn: true, Exhausted: true, Port: true, Update: true}},
 		Log:             Log{Level: "info", MaxSize: 10 << 20, MaxFiles: 3},
 	}
 }

@@ -48,6 +48,15 @@ schema_version: 1
 #     kiro: [anthropic, deepseek/deepseek-chat]
 #   max_attempts: 8
 
+# desktop:
+#   language: en                  # en, zh-CN or ja; empty: the system's
+#   theme: dark                   # light or dark; empty: the system's
+#   notifications:
+#     sign_in: true
+#     exhausted: true             # no account of the default provider can answer
+#     port: true
+#     update: true
+
 # prompts:                        # rules for the system text that apps send
 #   house:
 #     mode: append                # override, append or prepend

@@ -32,6 +32,7 @@ func validate(cfg *Config, builtin []string) errorList {
 	c.prompts()
 	c.files()
 	c.limits()
+	c.desktop()
 	c.log()
 	c.updates()
 	return c.errs
@@ -39,6 +40,16 @@ func validate(cfg *Config, builtin []string) errorList {
 
 func (c *checker) fail(key, msg string) {
 	c.errs = append(c.errs, &Error{Key: key, Msg: msg})
+}
+
+func (c *checker) desktop() {
+	d := c.cfg.Desktop
+	if d.Language != "" && !slices.Contains(Languages, d.Language) {
+		c.fail("desktop.language", strconv.Quote(d.Language)+" is no language of Patchbay: "+strings.Join(Languages, ", ")+" are, and nothing means that of the system")
+	}
+	if d.Theme != "" && d.Theme != "light" && d.Theme != "dark" {
+		c.fail("desktop.theme", strconv.Quote(d.Theme)+" is no theme: light and dark are, and nothing means that of the system")
+	}
 }
 
 func (c *checker) server() {

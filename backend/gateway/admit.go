@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"patchbay/backend/apierror"
 	"patchbay/backend/clientkey"
 	"patchbay/backend/route"
 	"patchbay/backend/trace"
@@ -15,6 +16,9 @@ import (
 // admitted does the work of a call, counted for its client key. If the key is revoked meanwhile, that is what the client is
 // told.
 func (c *Call) admitted(ctx context.Context, work func(ctx context.Context) error) error {
+	if c.g.paused != nil && c.g.paused() {
+		return errPaused()
+	}
 	if c.g.keys == nil || c.caller.KeyID == "" || c.caller.Own {
 		return work(ctx)
 	}
@@ -30,6 +34,13 @@ func (c *Call) admitted(ctx context.Context, work func(ctx context.Context) erro
 		return clientkey.ErrRevoked
 	}
 	return err
+}
+
+// errPaused tells a client that the person has paused Patchbay: trying again does not help.
+func errPaused() error {
+	e := apierror.New(apierror.NoAccount, "Patchbay is paused; choose \"Go on\" in its menu or on its page")
+	e.Code, e.NoRetry = "paused", true
+	return e
 }
 
 func revoked(ctx context.Context) bool { return errors.Is(context.Cause(ctx), clientkey.ErrRevoked) }

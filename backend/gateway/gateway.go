@@ -85,6 +85,7 @@ type Gateway struct {
 	record   Log
 	limits   func(providerID string) Limits
 	policy   func(providerID string) provider.Policy
+	paused   func() bool
 	log      *slog.Logger
 	opaque   *opaqueStore
 	recent   recent
@@ -101,12 +102,13 @@ type Options struct {
 	// Limits and Policy return what holds for a provider now; they may change at run time.
 	Limits func(providerID string) Limits
 	Policy func(providerID string) provider.Policy
+	Paused func() bool // whether new calls are refused; nil = never
 	Logger *slog.Logger
 }
 
 // New returns a Gateway.
 func New(o Options) *Gateway {
-	return &Gateway{plan: o.Planner, accounts: o.Accounts, keys: o.Keys, prompts: o.Prompts, editors: o.Editors, record: o.Log, limits: o.Limits, policy: o.Policy, log: o.Logger, opaque: newOpaqueStore()}
+	return &Gateway{plan: o.Planner, accounts: o.Accounts, keys: o.Keys, prompts: o.Prompts, editors: o.Editors, record: o.Log, limits: o.Limits, policy: o.Policy, paused: o.Paused, log: o.Logger, opaque: newOpaqueStore()}
 }
 
 // Caller says who asks and how.

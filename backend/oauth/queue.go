@@ -36,6 +36,9 @@ func (t *Tokens) Run(ctx context.Context) error {
 	}
 }
 
+// Wake has Run look at once at what is due: its timer may have stood still while the machine slept.
+func (t *Tokens) Wake() { t.nudge() }
+
 // nudge tells the queue that something changed.
 func (t *Tokens) nudge() {
 	select {

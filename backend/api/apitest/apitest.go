@@ -21,6 +21,8 @@ var Moment = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 type Service struct {
 	mu sync.Mutex // guards what follows
 
+	DesktopCalls
+
 	StatusView     api.Status
 	AccountList    []api.AccountView
 	KeyList        []api.KeyView

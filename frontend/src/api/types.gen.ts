@@ -121,6 +121,13 @@ export interface CreatedKey {
 	key: string;
 }
 
+export interface DesktopView {
+	desktop: boolean;
+	tray?: string;
+	window?: string;
+	start_at_login?: LoginItem;
+}
+
 export interface Exported {
 	data: string;
 	report: CarryReport;
@@ -275,6 +282,12 @@ export interface KeyView {
 	used?: KeyUse;
 }
 
+export interface LoginItem {
+	state: string;
+	path?: string;
+	note?: string;
+}
+
 export interface LoginOption {
 	id: string;
 	kind: string;
@@ -378,6 +391,10 @@ export interface NextStep {
 	text: string;
 	link?: string;
 	command?: string;
+}
+
+export interface OpenedLink {
+	url: string;
 }
 
 export interface PackageView {
@@ -622,6 +639,10 @@ export interface SessionView {
 	expires: string;
 }
 
+export interface ShownPage {
+	page?: string;
+}
+
 export interface Status {
 	version: string;
 	health: string;
@@ -630,6 +651,8 @@ export interface Status {
 	pid?: number;
 	started?: string;
 	in_flight: number;
+	paused?: boolean;
+	tray?: string;
 	default_provider?: string;
 	config_path?: string;
 	database_path?: string;
@@ -650,6 +673,10 @@ export interface Step {
 	ms?: number;
 	next?: string;
 	count?: number;
+}
+
+export interface Switch {
+	on: boolean;
 }
 
 export interface TestView {
@@ -1160,6 +1187,55 @@ export interface Calls {
 		query: undefined;
 		body: RouteQuery;
 		answer: RouteView;
+	};
+	/** Refuses new requests until resume: apps get an error. */
+	"POST /api/pause": {
+		path: undefined;
+		query: undefined;
+		body: undefined;
+		answer: Status;
+	};
+	/** Answers requests again. */
+	"POST /api/resume": {
+		path: undefined;
+		query: undefined;
+		body: undefined;
+		answer: Status;
+	};
+	/** Ends Patchbay; streams get a moment. */
+	"POST /api/quit": {
+		path: undefined;
+		query: undefined;
+		body: undefined;
+		answer: undefined;
+	};
+	/** Tray, window and start at login, as the system says. */
+	"GET /api/desktop": {
+		path: undefined;
+		query: undefined;
+		body: undefined;
+		answer: DesktopView;
+	};
+	/** Has the system start Patchbay at login, or not; the answer is what the system says then. */
+	"PUT /api/desktop/start-at-login": {
+		path: undefined;
+		query: undefined;
+		body: Switch;
+		answer: DesktopView;
+	};
+	/** Brings the window to the front, at a place of the page. */
+	"POST /api/ui/show": {
+		path: undefined;
+		query: undefined;
+		body: ShownPage;
+		answer: undefined;
+	};
+	/** Opens an address in the person's browser: the window shows nothing but the page. */
+	"POST /api/ui/open": {
+		path: undefined;
+		query: undefined;
+		body: OpenedLink;
+		answer: undefined;
 	};
 	/** How the vault stands. */
 	"GET /api/vault": {
