@@ -124,6 +124,14 @@ package: ## what people install, into dist/: deb, archives, AppImage, Windows in
 	@if [ -f frontend/package.json ]; then npm --prefix frontend ci --no-audit --no-fund --loglevel=error && npm --prefix frontend run build; fi
 	$(GO) run ./build/package -version $(VERSION) $(PACKAGE)
 
+.PHONY: test-packages
+test-packages: ## build the Linux packages twice and compare; install, start and purge the deb in a fresh Debian; the container's steps (root)
+	./build/package/test.sh
+
+.PHONY: test-wine
+test-wine: ## the Windows program and its installer under Wine: serve, keychain, silent install and uninstall
+	./build/windows/test-wine.sh
+
 .PHONY: icons
 icons: ## draw all icons anew from build/appicon/mark.svg; they are committed
 	cd build/appicon && $(GO) run .
@@ -137,7 +145,7 @@ vuln: ## known vulnerabilities in dependencies
 	$(GO) tool -modfile=build/tools/go.mod govulncheck ./...
 
 .PHONY: test-all
-test-all: test fuzz e2e-clients ## test, and what is slower than that
+test-all: test fuzz e2e-clients test-packages ## test, and what is slower than that
 
 .PHONY: clean
 clean: ## remove what was built

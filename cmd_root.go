@@ -112,7 +112,7 @@ func newRoot(a *app) *cobra.Command {
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
 	root.AddCommand(a.serveCommand(), a.openCommand(), a.demoCommand(), a.loginCommand(), a.accountsCommand(), a.keysCommand(), a.providersCommand(),
 		a.modelsCommand(), a.usageCommand(), a.logsCommand(), a.doctorCommand(), a.vaultCommand(), a.passwordCommand(), a.exportCommand(), a.importCommand(),
-		a.updateCommand(), a.versionCommand())
+		a.updateCommand(), a.healthCommand(), a.versionCommand())
 	return root
 }
 

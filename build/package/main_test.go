@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -208,5 +209,23 @@ func TestMissingPartsFailOnlyWhenAllAreWanted(t *testing.T) {
 func TestUnknownTargetsAreRefused(t *testing.T) {
 	if err := run(t.Context(), []string{"-root", t.TempDir(), "beos"}); err == nil {
 		t.Error("it was accepted")
+	}
+}
+
+var uses = regexp.MustCompile(`(?m)^\s*(?:- )?uses: *(\S+)(.*)$`)
+
+// TestActionsArePinned holds for every workflow: a tag can be moved to other code, a commit cannot.
+func TestActionsArePinned(t *testing.T) {
+	files, err := filepath.Glob("../../.github/workflows/*.yml")
+	if err != nil || len(files) == 0 {
+		t.Skip("an unpacked release has no workflows")
+	}
+	pinned := regexp.MustCompile(`@[0-9a-f]{40}$`)
+	for _, f := range files {
+		for _, m := range uses.FindAllStringSubmatch(string(read(t, f)), -1) {
+			if !pinned.MatchString(m[1]) || !strings.HasPrefix(m[2], " # v") {
+				t.Errorf("%s: %s: name a commit, and its version in a comment", filepath.Base(f), m[1])
+			}
+		}
 	}
 }
