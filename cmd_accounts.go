@@ -55,11 +55,7 @@ func (a *app) accountsCommand() *cobra.Command {
 			"Removed the account %s and its key.")},
 		&cobra.Command{Use: "enable ACCOUNT", Short: "Use an account again", Args: one, RunE: a.onAccount(switchTo(true), "The account %s is used again.")},
 		&cobra.Command{Use: "disable ACCOUNT", Short: "Leave an account out", Args: one, RunE: a.onAccount(switchTo(false), "The account %s is left out from now on.")},
-		&cobra.Command{Use: "clear ACCOUNT", Short: "End the pauses of an account", Args: one, RunE: a.onAccount(
-			func(ctx context.Context, svc api.Service, v api.AccountView) error {
-				_, err := svc.ClearAccount(ctx, v.ID)
-				return err
-			}, "The pauses of %s are over.")},
+		a.accountsClearCommand(one),
 		a.accountsTestCommand(one),
 		a.accountsQuotaCommand(one),
 	)
@@ -80,10 +76,14 @@ func (a *app) listAccounts(cmd *cobra.Command, _ []string) error {
 		if err != nil {
 			return err
 		}
-		return printList(a, list, "ID|ACCOUNT|STATE|PRIORITY|BUSY|DETAIL", func(v api.AccountView) []string {
-			return []string{v.ID, label(v), v.State, fmt.Sprint(v.Priority), fmt.Sprint(v.InFlight), clip(accountDetail(v))}
-		}, "There is no account yet. Add one: patchbay accounts add PROVIDER (`patchbay providers` lists the providers)")
+		return a.printAccounts(list)
 	})
+}
+
+func (a *app) printAccounts(list []api.AccountView) error {
+	return printList(a, list, "ID|ACCOUNT|STATE|PRIORITY|BUSY|DETAIL", func(v api.AccountView) []string {
+		return []string{v.ID, label(v), v.State, fmt.Sprint(v.Priority), fmt.Sprint(v.InFlight), clip(accountDetail(v))}
+	}, "There is no account yet. Add one: patchbay accounts add PROVIDER (`patchbay providers` lists the providers)")
 }
 
 func label(v api.AccountView) string { return v.Provider + "/" + v.Name }
@@ -158,7 +158,9 @@ func findAccount(ctx context.Context, svc api.Service, ref string) (api.AccountV
 type accountFlags struct {
 	name, keyFile, baseURL, kind, preset, proxyFile string
 	keyStdin, fromEnv, yes                          bool
-	priority                                        int
+	priority, weight, concurrent                    int
+	tags                                            []string
+	reserve                                         string
 }
 
 func (f *accountFlags) register(cmd *cobra.Command) {
@@ -166,6 +168,9 @@ func (f *accountFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "read the key from this `file`")
 	cmd.Flags().BoolVar(&f.keyStdin, "key-stdin", false, "read the key from standard input")
 	cmd.Flags().IntVar(&f.priority, "priority", 0, "lower numbers are used first")
+	cmd.Flags().StringSliceVar(&f.tags, "tag", nil, "a word by which pools, client keys and requests ask for the account; again for more, \"\" for none")
+	cmd.Flags().IntVar(&f.weight, "weight", 0, "its share of the calls where the pool goes by weights (1 to 1000)")
+	cmd.Flags().StringVar(&f.reserve, "reserve", "", "`percent` of each allowance that is left alone, or pool: what the pool says")
 	cmd.Flags().StringVar(&f.proxyFile, "proxy-file", "", "read the URL of a proxy for this account from this `file`; it may hold a password")
 }
 
@@ -228,7 +233,10 @@ func (a *app) addAccount(ctx context.Context, svc api.Service, id string, f acco
 	if p.Risk != nil {
 		fmt.Fprintf(a.err, "Note on %s (%s): %s\n", p.Name, p.Risk.Since, p.Risk.Text)
 	}
-	n := api.NewAccount{Provider: id, Name: f.name, Priority: f.priority}
+	n := api.NewAccount{Provider: id, Name: f.name, Priority: f.priority, Tags: f.cleanTags(), Weight: f.weight}
+	if n.Reserve, err = f.keep(); err != nil {
+		return err
+	}
 	if n.Proxy, err = a.proxy(f); err != nil {
 		return err
 	}
@@ -372,6 +380,20 @@ func (a *app) printAdded(ctx context.Context, svc api.Service, v api.AccountView
 	return err
 }
 
+func (a *app) accountsClearCommand(one cobra.PositionalArgs) *cobra.Command {
+	var model string
+	cmd := &cobra.Command{
+		Use: "clear ACCOUNT", Short: "End the pauses of an account", Args: one,
+		Long: "Ends all pauses of an account, and whatever else keeps it from being used; with --model only its pauses for that model.",
+		RunE: a.onAccount(func(ctx context.Context, svc api.Service, v api.AccountView) error {
+			_, err := svc.ClearAccount(ctx, v.ID, model)
+			return err
+		}, "The pauses of %s are over."),
+	}
+	cmd.Flags().StringVar(&model, "model", "", "only the pauses for this model")
+	return cmd
+}
+
 func (a *app) accountsTestCommand(one cobra.PositionalArgs) *cobra.Command {
 	return &cobra.Command{
 		Use: "test ACCOUNT", Short: "Check an account without spending anything", Args: one,
@@ -419,8 +441,9 @@ func (a *app) accountsSetCommand(one cobra.PositionalArgs) *cobra.Command {
 	var newKey, noProxy bool
 	cmd := &cobra.Command{
 		Use:   "set ACCOUNT",
-		Short: "Change an account: name, priority, proxy, key",
+		Short: "Change an account: name, priority, tags, weight, reserve, proxy, key",
 		Example: "  patchbay accounts set openai/work --priority 2\n" +
+			"  patchbay accounts set work --tag paid --weight 3 --reserve 10\n" +
 			"  patchbay accounts set work --new-key           the new key is asked for",
 		Args: one,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -437,7 +460,28 @@ func (a *app) accountsSetCommand(one cobra.PositionalArgs) *cobra.Command {
 	f.register(cmd)
 	cmd.Flags().BoolVar(&newKey, "new-key", false, "ask for a new key")
 	cmd.Flags().BoolVar(&noProxy, "no-proxy", false, "use no proxy any more")
+	cmd.Flags().IntVar(&f.concurrent, "max-concurrent", 0, "calls at a time; 0 = what the provider says")
 	return cmd
+}
+
+// cleanTags leaves empty ones out: an empty one means none.
+func (f *accountFlags) cleanTags() []string {
+	return slices.DeleteFunc(f.tags, func(t string) bool { return strings.TrimSpace(t) == "" })
+}
+
+// keep reads the reserve: nil where none is given, -1 for what the pool says.
+func (f *accountFlags) keep() (*int, error) {
+	if f.reserve == "" {
+		return nil, nil
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(f.reserve, "%")))
+	switch {
+	case f.reserve == "pool":
+		n = -1
+	case err != nil || n < 0:
+		return nil, usagef("--reserve takes a percentage, or pool for what the pool says")
+	}
+	return &n, nil
 }
 
 // accountChange reads what the flags want changed.
@@ -448,6 +492,20 @@ func (a *app) accountChange(cmd *cobra.Command, f accountFlags, newKey, noProxy 
 	}
 	if cmd.Flags().Changed("priority") {
 		c.Priority = &f.priority
+	}
+	if cmd.Flags().Changed("tag") {
+		tags := f.cleanTags()
+		c.Tags = &tags
+	}
+	if cmd.Flags().Changed("weight") {
+		c.Weight = &f.weight
+	}
+	if cmd.Flags().Changed("max-concurrent") {
+		c.MaxConcurrent = &f.concurrent
+	}
+	var err error
+	if c.Reserve, err = f.keep(); err != nil {
+		return c, err
 	}
 	if f.proxyFile != "" || noProxy {
 		v, err := a.proxy(f)
@@ -464,7 +522,7 @@ func (a *app) accountChange(cmd *cobra.Command, f accountFlags, newKey, noProxy 
 		c.Key = &v
 	}
 	if c == (api.AccountChange{}) {
-		return c, usagef("say what to change: --name, --priority, --proxy-file, --no-proxy, --new-key, --key-file or --key-stdin")
+		return c, usagef("say what to change: --name, --priority, --tag, --weight, --reserve, --max-concurrent, --proxy-file, --no-proxy, --new-key, --key-file or --key-stdin")
 	}
 	return c, nil
 }
@@ -543,7 +601,8 @@ func (a *app) showAccount(cmd *cobra.Command, args []string) error {
 func accountLines(v api.AccountView) [][2]string {
 	lines := [][2]string{
 		{"account", label(v)}, {"id", v.ID}, {"state", v.State}, {"detail", accountDetail(v)}, {"enabled", yesNo(v.Enabled)},
-		{"priority", fmt.Sprint(v.Priority)}, {"signs in by", orElse(v.Login, "key")}, {"owner", v.Owner}, {"login", renewal(v)},
+		{"priority", fmt.Sprint(v.Priority)}, {"tags", strings.Join(v.Tags, ", ")}, {"weight", fmt.Sprint(v.Weight)}, {"reserve", reserveText(v)},
+		{"origin", originText(v.Origin)}, {"plan", v.Origin.Plan}, {"last used", shown(v.LastUsed)}, {"calls", callsText(v)}, {"signs in by", orElse(v.Login, "key")}, {"owner", v.Owner}, {"login", renewal(v)},
 		{"proxy", v.Proxy}, {"added", shown(v.Created)},
 	}
 	for _, k := range slices.Sorted(maps.Keys(v.Settings)) {
@@ -553,6 +612,39 @@ func accountLines(v api.AccountView) [][2]string {
 		lines = append(lines, [2]string{"next", v.Next.Text}, [2]string{"page", v.Next.Link}, [2]string{"command", v.Next.Command})
 	}
 	return lines
+}
+
+func reserveText(v api.AccountView) string {
+	if v.Reserve == nil {
+		return ""
+	}
+	return fmt.Sprint(*v.Reserve, " % of each allowance is left alone")
+}
+
+func originText(o api.OriginView) string {
+	if o.Kind == provider.LoginFile {
+		return "read from " + orElse(o.Program, "another program") + ", " + o.Path
+	}
+	return o.Login
+}
+
+// callsText says how the calls of an account went: "12 went well, 1 failed; lately +++x+".
+func callsText(v api.AccountView) string {
+	if v.Served+v.Failed == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%d went well, %d failed", v.Served, v.Failed)
+	if len(v.Recent) > 0 {
+		text += "; lately "
+		for _, o := range v.Recent {
+			if o.Kind == "" {
+				text += "+"
+			} else {
+				text += "x"
+			}
+		}
+	}
+	return text
 }
 
 // renewal says how long a login is good.

@@ -93,7 +93,7 @@ func (a *app) demo(ctx context.Context, listen string) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	for i, d := range demoAccounts {
-		if _, err := p.AddAccount(ctx, api.NewAccount{Provider: d.provider, Name: d.name, Key: secret.New(d.key), Priority: i}); err != nil {
+		if _, err := p.AddAccount(ctx, api.NewAccount{Provider: d.provider, Name: d.name, Key: secret.New(d.key), Priority: i + 1}); err != nil {
 			return fmt.Errorf("adding the account %s: %w", d.name, err)
 		}
 	}

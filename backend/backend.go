@@ -135,6 +135,7 @@ func Open(ctx context.Context, o Options) (b *Backend, err error) {
 	if err = b.openUpdates(ctx); err != nil {
 		return nil, err
 	}
+	b.setPools(b.settings.Current())
 	b.settings.Subscribe(config.Subscriber{Verify: b.verify, Commit: b.settingsChanged})
 	return b, nil
 }
@@ -408,6 +409,7 @@ func (b *Backend) settingsChanged(_, cfg *config.Config) {
 	if err := b.log.SetLevels(cfg.Log.Level, cfg.Log.Packages); err != nil {
 		b.log.Logger().Warn("The log levels cannot be set", "err", err)
 	}
+	b.setPools(cfg)
 	b.setPrompts(cfg)
 	b.readPrices()
 	b.record.SetRetention(retention(cfg))

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 
@@ -24,19 +25,27 @@ func (b *Backend) Accounts(context.Context) ([]api.AccountView, error) {
 	list := b.accounts.List()
 	out := make([]api.AccountView, len(list))
 	for i, a := range list {
-		out[i] = accountView(a)
+		out[i] = b.accountView(a)
 	}
 	return out, nil
 }
 
-func accountView(a account.Status) api.AccountView {
+func (b *Backend) accountView(a account.Status) api.AccountView {
 	v := api.AccountView{
-		ID: a.ID, Provider: a.Provider, Name: a.Name, State: string(a.State), Reason: a.Reason, Enabled: a.Enabled, Priority: a.Priority,
-		Owner: string(a.Owner), Settings: a.Settings, Proxy: a.Proxy, MaxConcurrent: a.MaxConcurrent, InFlight: a.InFlight, Created: a.Created,
+		ID: a.ID, Provider: a.Provider, Name: a.Name, State: string(a.State), Kind: a.Kind, Reason: a.Reason, Since: a.Since, Until: a.Until,
+		Enabled: a.Enabled, Priority: a.Priority, Owner: string(a.Owner), Settings: a.Settings, Proxy: a.Proxy,
+		MaxConcurrent: a.MaxConcurrent, Limit: a.Limit, InFlight: a.InFlight, Bound: a.Bound, Tags: a.Tags, Weight: a.Weight, Reserve: a.Reserve,
+		LastUsed: a.LastUsed, Served: a.Served, Failed: a.Failed, Quota: quotaReading(a.Quota), Origin: b.origin(a), Created: a.Created,
 		Login: a.Login, Identity: a.Identity, Renews: a.Renews, Expires: a.Expires, Next: nextStep(a),
 	}
 	for _, c := range a.Cooling {
-		v.Cooling = append(v.Cooling, api.CoolDownView{Model: c.Model, Reason: c.Reason, Until: c.Until})
+		v.Cooling = append(v.Cooling, api.CoolDownView{Model: c.Model, Kind: c.Kind, Reason: c.Reason, Since: c.Since, Until: c.Until, Absent: c.Absent})
+	}
+	for _, o := range a.Recent {
+		v.Recent = append(v.Recent, api.OutcomeView{At: o.At, Kind: o.Kind})
+	}
+	if c := a.Check; c != nil {
+		v.Check = &api.CheckView{At: c.At, OK: c.Kind == "", Kind: c.Kind, Note: c.Note}
 	}
 	return v
 }
@@ -61,11 +70,12 @@ func (b *Backend) AddAccount(ctx context.Context, n api.NewAccount) (api.Account
 	}
 	st, err := b.accounts.Add(ctx, account.Account{
 		Provider: n.Provider, Name: n.Name, Priority: n.Priority, Enabled: true, Settings: n.Settings, Proxy: n.Proxy.Reveal(),
+		Tags: n.Tags, Weight: n.Weight, Reserve: n.Reserve,
 	}, provider.Credential{Access: n.Key})
 	if err != nil {
 		return api.AccountView{}, explain(err)
 	}
-	return accountView(st), nil
+	return b.accountView(st), nil
 }
 
 // ChangeAccount implements api.Service. Switching needs no secret, so it works while they are locked.
@@ -78,16 +88,21 @@ func (b *Backend) ChangeAccount(ctx context.Context, id string, c api.AccountCha
 			return api.AccountView{}, explain(err)
 		}
 	}
-	if c.Name != nil || c.Priority != nil || c.Proxy != nil {
+	if err := checkChange(c); err != nil {
+		return api.AccountView{}, err
+	}
+	if c.Name != nil || c.Priority != nil || c.Proxy != nil || c.MaxConcurrent != nil || c.Tags != nil || c.Weight != nil || c.Reserve != nil {
 		_, err := b.accounts.Update(ctx, id, func(a *account.Account) {
-			if c.Name != nil {
-				a.Name = *c.Name
-			}
-			if c.Priority != nil {
-				a.Priority = *c.Priority
-			}
+			assign(&a.Name, c.Name)
+			assign(&a.Priority, c.Priority)
+			assign(&a.MaxConcurrent, c.MaxConcurrent)
+			assign(&a.Tags, c.Tags)
+			assign(&a.Weight, c.Weight)
 			if c.Proxy != nil {
 				a.Proxy = c.Proxy.Reveal()
+			}
+			if a.Reserve = cmp.Or(c.Reserve, a.Reserve); a.Reserve != nil && *a.Reserve < 0 {
+				a.Reserve = nil
 			}
 		})
 		if err != nil {
@@ -102,17 +117,30 @@ func (b *Backend) ChangeAccount(ctx context.Context, id string, c api.AccountCha
 	return b.accountByID(id)
 }
 
+// checkChange refuses what would be taken for something else.
+func checkChange(c api.AccountChange) error {
+	switch {
+	case c.MaxConcurrent != nil && *c.MaxConcurrent < 0:
+		return apierror.Invalid("max_concurrent", "an account takes some calls at a time, or 0 for as many as its provider says")
+	case c.Weight != nil && (*c.Weight < 1 || *c.Weight > account.MaxWeight):
+		return apierror.Invalid("weight", "a weight is a number from 1 to %d", account.MaxWeight)
+	case c.Reserve != nil && *c.Reserve > account.MaxReserve:
+		return apierror.Invalid("reserve", "a reserve is a share of each allowance in percent, from 0 to %d", account.MaxReserve)
+	}
+	return nil
+}
+
 func (b *Backend) accountByID(id string) (api.AccountView, error) {
 	st, ok := b.accounts.Get(id)
 	if !ok {
 		return api.AccountView{}, apierror.New(apierror.RouteNotFound, "there is no account %q; it may have been removed", id)
 	}
-	return accountView(st), nil
+	return b.accountView(st), nil
 }
 
 // ClearAccount implements api.Service.
-func (b *Backend) ClearAccount(_ context.Context, id string) (api.AccountView, error) {
-	if err := b.accounts.Clear(id, ""); err != nil {
+func (b *Backend) ClearAccount(_ context.Context, id, model string) (api.AccountView, error) {
+	if err := b.accounts.Clear(id, model); err != nil {
 		return api.AccountView{}, explain(err)
 	}
 	return b.accountByID(id)

@@ -101,7 +101,7 @@ func (b *Backend) useFile(ctx context.Context, id string, u api.FileUse, do func
 	if err != nil {
 		return api.AccountView{}, explain(err)
 	}
-	return accountView(st), nil
+	return b.accountView(st), nil
 }
 
 // ReleaseFile implements api.Service.
@@ -110,7 +110,7 @@ func (b *Backend) ReleaseFile(ctx context.Context, id string) (api.AccountView, 
 	if err != nil {
 		return api.AccountView{}, explain(err)
 	}
-	return accountView(st), nil
+	return b.accountView(st), nil
 }
 
 // fileFacts are the credential files as the doctor sees them.

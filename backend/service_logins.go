@@ -206,6 +206,8 @@ func nextStep(a account.Status) *api.NextStep {
 		return &api.NextStep{Text: "Sign in again, or enter another key.", Link: a.Link, Command: command}
 	case account.NeedsAction:
 		return &api.NextStep{Text: a.Reason, Link: a.Link, Command: "patchbay accounts clear " + a.ID}
+	case account.Discontinued:
+		return &api.NextStep{Text: a.Reason, Command: "patchbay accounts remove " + a.ID}
 	case account.Blocked:
 		return &api.NextStep{Text: "The service shut this account. Ask there; then try it again.", Link: a.Link, Command: "patchbay accounts clear " + a.ID}
 	}

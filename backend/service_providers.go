@@ -172,11 +172,7 @@ func (b *Backend) TestAccount(ctx context.Context, id string) (api.TestView, err
 // AccountQuota implements api.Service.
 func (b *Backend) AccountQuota(ctx context.Context, id string) ([]api.QuotaView, error) {
 	windows, err := b.accounts.Quota(ctx, id)
-	out := make([]api.QuotaView, len(windows))
-	for i, w := range windows {
-		out[i] = api.QuotaView{Name: w.Name, Unit: w.Unit, Models: w.Models, Used: w.Used, Limit: w.Limit, ResetsAt: w.ResetsAt}
-	}
-	return out, explain(err)
+	return quotaViews(windows), explain(err)
 }
 
 func joinOr(names []string) string {

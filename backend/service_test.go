@@ -154,13 +154,13 @@ func TestAccountsLiveThroughTheService(t *testing.T) {
 	if err := b.accounts.Clear(a.ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.db.SaveHealth(ctx, a.ID, "needs_login", "refused", "", nil, []store.Cooldown{{Account: a.ID, Model: "m", Until: until, Reason: "limit"}}); err != nil {
+	if err := b.db.SaveHealth(ctx, store.Health{ID: a.ID, State: "needs_login", Reason: "refused", Cooling: []store.Cooldown{{Account: a.ID, Model: "m", Until: until, Since: until.Add(-2 * time.Hour), Reason: "limit"}}}); err != nil {
 		t.Fatal(err)
 	}
-	if a = ok(b.ClearAccount(ctx, a.ID))(t); a.Cooling != nil || a.Reason != "" {
+	if a = ok(b.ClearAccount(ctx, a.ID, ""))(t); a.Cooling != nil || a.Reason != "" {
 		t.Error(a)
 	}
-	_, err = b.ClearAccount(ctx, "gone")
+	_, err = b.ClearAccount(ctx, "gone", "")
 	refused(t, err, apierror.InvalidRequest, "id", "gone")
 	if err := b.RemoveAccount(ctx, a.ID); err != nil || len(ok(b.Accounts(ctx))(t)) != 0 {
 		t.Error(err)
@@ -173,7 +173,7 @@ func TestPausesAreShown(t *testing.T) {
 	ctx := t.Context()
 	a := ok(b.AddAccount(ctx, api.NewAccount{Provider: "openai", Key: secret.New("sk-1")}))(t)
 	until := time.Now().Add(time.Hour).Truncate(time.Millisecond)
-	if err := b.db.SaveHealth(ctx, a.ID, "ready", "", "", nil, []store.Cooldown{{Account: a.ID, Model: "m", Until: until, Reason: "limit"}}); err != nil {
+	if err := b.db.SaveHealth(ctx, store.Health{ID: a.ID, State: "ready", Cooling: []store.Cooldown{{Account: a.ID, Model: "m", Until: until, Since: until.Add(-2 * time.Hour), Reason: "limit"}}}); err != nil {
 		t.Fatal(err)
 	}
 	paths := b.o.Paths
@@ -186,7 +186,7 @@ func TestPausesAreShown(t *testing.T) {
 	b.accounts, b.db, b.lock = nil, nil, nil
 	again := openTest(t, "", func(o *Options) { o.Paths = paths })
 	got := ok(again.Accounts(ctx))(t)[0]
-	if d := cmp.Diff([]api.CoolDownView{{Model: "m", Reason: "limit", Until: until}}, got.Cooling); d != "" {
+	if d := cmp.Diff([]api.CoolDownView{{Model: "m", Reason: "limit", Since: until.Add(-2 * time.Hour), Until: until}}, got.Cooling); d != "" {
 		t.Error("-want +got\n" + d)
 	}
 	if p := ok(again.Providers(ctx))(t)[0]; p.Accounts["ready"] != 1 || !p.Default {

@@ -44,7 +44,7 @@ const (
 // Account is what a person decides about an account.
 type Account struct {
 	ID, Provider, Name string
-	Priority           int // the lowest number is used first
+	Priority           int // the lowest number is used first; what is not above 0 becomes DefaultPriority
 	Enabled            bool
 	Owner              Owner
 	// Settings are the account's fields. Secret ones are sealed: they are accepted here and never shown; SecretSettings
@@ -55,6 +55,12 @@ type Account struct {
 	Proxy         string
 	MaxConcurrent int // calls at a time; 0 = what the provider says
 	Created       time.Time
+	// Tags are words by which a pool, a client key or a request asks for some of the accounts. Weight is the account's share
+	// of the calls where the pool goes by weights, 0 = 1. Reserve is how many percent of each allowance are left alone, nil =
+	// what the pool says.
+	Tags    []string
+	Weight  int
+	Reserve *int
 
 	// Login is the id of the provider's login by which it signed in, "" for a key; Identity who signed in, as the service
 	// says; Renews whether its login is renewed without a person, and Expires when the present token ends (zero = never).
@@ -68,25 +74,67 @@ type Account struct {
 type Status struct {
 	Account
 	State    State
-	Reason   string // what happened and what to do, "" when ready
-	Link     string // a page where a person can mend it, "" if there is none
+	Kind     string    // of the reason: the name of an apierror.Kind, or one of the kinds of this room
+	Reason   string    // what happened and what to do, "" when ready
+	Since    time.Time // since when it is in this state, where that is known
+	Until    time.Time // when a cooling one is ready again
+	Link     string    // a page where a person can mend it, "" if there is none
 	Cooling  []CoolDown
 	InFlight int
+	Limit    int // calls at a time, 0 = no limit
+	Bound    int // conversations that stay on it
 	LastUsed time.Time
+	Plan     string // of the account at the service, where that is known
+
+	Served, Failed int64
+	Recent         []Outcome // the last ones, oldest first
+	Quota          *QuotaReading
+	Check          *CheckResult
 }
+
+// Kinds of reasons besides those of package apierror.
+const (
+	KindReserve    = "reserve"     // a part of its allowance is kept back
+	KindNoLogin    = "no_login"    // its login is not there
+	KindLostLogin  = "lost_login"  // its login does not open with the vault's key
+	KindNotOpened  = "not_opened"  // its settings do not fit its provider
+	KindBorrowed   = "borrowed"    // the program that owns its login changed it
+	KindSwitched   = "switched"    // a person switched it off
+	KindServiceEnd = "service_end" // its service is closed
+)
 
 // CoolDown is a pause of an account for one model, for models that share a quota (a pattern), or for all ("*"). Absent
 // means that the account does not have the model.
 type CoolDown struct {
-	Model, Reason string
-	Until         time.Time
-	Absent        bool
+	Model, Kind, Reason string
+	Since, Until        time.Time
+	Absent              bool
+}
+
+// Outcome is how one call of an account ended; Kind is "" if it went well.
+type Outcome struct {
+	At   time.Time
+	Kind string
+}
+
+// DefaultPriority is the place of an account that nobody gave one.
+const DefaultPriority = 100
+
+// cleanPriority makes DefaultPriority of what is no place.
+func cleanPriority(n int) int {
+	if n < 1 {
+		return DefaultPriority
+	}
+	return n
 }
 
 // Query says what an attempt needs.
 type Query struct {
 	Provider, Model string
 	Conversation    string              // calls with the same one stay on one account where they can; "" = no matter
+	Guessed         bool                // the conversation is known by how it begins only, not by what the app says
+	Account         string              // id of the only account that may serve; "" = any
+	Tags            []string            // all of which an account must have
 	Skip            map[string]struct{} // ids of accounts that were tried
 	Wait            time.Duration       // how long to wait where accounts are at their limit of calls only; 0 = not at all
 }
@@ -111,10 +159,14 @@ type Needs struct {
 
 // statusOf makes the snapshot of e. The caller holds the lock.
 func statusOf(e *entry, now time.Time) Status {
-	s := Status{Account: e.account(), State: e.state, Reason: e.reason, Link: e.link, InFlight: e.inflight, LastUsed: e.lastUsed}
+	s := Status{
+		Account: e.account(), State: e.state, Kind: e.kind, Reason: e.reason, Since: e.since, Link: e.link, InFlight: e.inflight, Limit: e.limit,
+		LastUsed: e.lastUsed, Plan: e.row.Notes[provider.ExtraPlan], Served: e.served, Failed: e.failed, Recent: slices.Clone(e.recent),
+		Quota: e.quota, Check: e.check,
+	}
 	for model, c := range e.cool {
 		if c.until.After(now) {
-			s.Cooling = append(s.Cooling, CoolDown{Model: model, Reason: c.reason, Until: c.until, Absent: c.absent})
+			s.Cooling = append(s.Cooling, CoolDown{Model: model, Kind: c.kind, Reason: c.reason, Since: c.since, Until: c.until, Absent: c.absent})
 		}
 	}
 	slices.SortFunc(s.Cooling, func(a, b CoolDown) int { return cmp.Compare(a.Model, b.Model) })
@@ -122,7 +174,7 @@ func statusOf(e *entry, now time.Time) Status {
 	case !e.row.Enabled:
 		s.State = Disabled
 	case s.State == Ready && ok && c.until.After(now):
-		s.State, s.Reason = Cooling, c.reason
+		s.State, s.Kind, s.Reason, s.Since, s.Until = Cooling, c.kind, c.reason, c.since, c.until
 	}
 	return s
 }

@@ -46,13 +46,13 @@ func (p *Pools) Follow(ctx context.Context, id string, c provider.Credential) (c
 	if flagged := e.row.Notes[noteFlagged]; flagged != "" {
 		delete(e.row.Notes, noteFlagged)
 		if e.reason == flagged {
-			e.setState(Ready, "")
+			e.setState(Ready, "", "")
 		}
 		p.changed(id)
 	}
 	if changed && e.state == NeedsLogin {
 		e.refused = 0
-		e.setState(Ready, "")
+		e.setState(Ready, "", "")
 		p.changed(id)
 	}
 	return changed, nil
@@ -80,7 +80,7 @@ func (p *Pools) Flag(id string, s State, reason string) {
 	if e == nil || Owner(e.row.Owner) != CLI || e.state == Blocked || e.state == s && e.reason == reason {
 		return
 	}
-	e.setState(s, reason)
+	e.setState(s, KindBorrowed, reason)
 	e.row.Notes[noteFlagged] = reason
 	p.changed(id)
 }

@@ -26,6 +26,9 @@ type Carried struct {
 	Settings, Notes    map[string]string // no secret ones
 	Proxy              string            // without its password
 	MaxConcurrent      int
+	Tags               []string
+	Weight             int
+	Reserve            *int
 	Created            time.Time
 	Login              string       // id of the provider's login by which it signed in, "" = by a key
 	Secret             secret.Value // all its secrets, in a form that only TakeIn reads; empty = none
@@ -54,6 +57,7 @@ func (p *Pools) Carry(ctx context.Context) (out []Carried, left []Left, err erro
 		c := Carried{
 			ID: a.ID, Provider: a.Provider, Name: a.Name, Priority: a.Priority, Enabled: a.Enabled, Settings: a.Settings,
 			Notes: p.notes(a.ID), Proxy: a.Proxy, MaxConcurrent: a.MaxConcurrent, Created: a.Created, Login: a.Login, Secret: text,
+			Tags: a.Tags, Weight: a.Weight, Reserve: a.Reserve,
 			Renews: a.Renews,
 		}
 		out = append(out, c)
@@ -93,9 +97,9 @@ func (p *Pools) TakeIn(ctx context.Context, c Carried, replace bool) (Status, er
 		return Status{}, err
 	}
 	row := store.Account{
-		ID: cmp.Or(c.ID, rand.Text()[:12]), Provider: c.Provider, Name: cmp.Or(cleanName(c.Name), d.Info().Name), Priority: c.Priority, Enabled: c.Enabled,
+		ID: cmp.Or(c.ID, rand.Text()[:12]), Provider: c.Provider, Name: cmp.Or(cleanName(c.Name), d.Info().Name), Priority: cleanPriority(c.Priority), Enabled: c.Enabled,
 		Owner: string(Ours), State: string(Ready), Settings: maps.Clone(c.Settings), Notes: maps.Clone(c.Notes), Proxy: c.Proxy,
-		MaxConcurrent: max(c.MaxConcurrent, 0), Created: c.Created,
+		MaxConcurrent: max(c.MaxConcurrent, 0), Created: c.Created, Tags: cleanTags(c.Tags), Weight: cleanWeight(c.Weight), Reserve: storedReserve(c.Reserve),
 	}
 	if row.Created.IsZero() {
 		row.Created = time.Now()

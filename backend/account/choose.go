@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,12 +41,12 @@ func (l *Lease) Good() bool {
 	l.pools.mu.Lock()
 	defer l.pools.mu.Unlock()
 	e := l.entry
-	return e.pool != nil && e.usable() && !e.rests(l.model, now)
+	return e.usable() && !e.rests(l.model, now)
 }
 
-// Acquire reserves an account for one attempt. Among those that are enabled, hold a usable login, have the model, are
-// not cooling down for it and are not skipped, it takes the lowest priority number; inside that tier the one bound to
-// the conversation, else the one with the fewest calls in flight, else the one that was idle longest.
+// Acquire reserves an account for one attempt: the one that the query pins, else the one that its conversation is bound to,
+// if that can serve, else of those that are enabled, hold a usable login, have the model and the tags asked for, are not
+// cooling down and are not skipped, one of the lowest priority number, chosen by the strategy of the pool.
 //
 // Where every account that could serve is at its limit of calls, it waits up to Query.Wait for one to come free; at most
 // maxWaiting calls of a provider wait.
@@ -55,7 +56,7 @@ func (l *Lease) Good() bool {
 func (p *Pools) Acquire(ctx context.Context, q Query) (*Lease, error) {
 	var patience <-chan time.Time
 	for {
-		e, gen, err := p.reserve(q)
+		e, gen, err := p.reserve(&q)
 		if err != nil {
 			if q.Wait <= 0 {
 				return nil, err
@@ -65,14 +66,14 @@ func (p *Pools) Acquire(ctx context.Context, q Query) (*Lease, error) {
 				defer timer.Stop()
 				patience = timer.C
 			}
-			if !p.awaitFree(ctx, q, patience) {
+			if !p.awaitFree(ctx, &q, patience) {
 				return nil, err
 			}
 			continue
 		}
 		up, err := p.upstream(ctx, e, gen)
 		if err == nil {
-			return p.lease(e, gen, up, q), nil
+			return p.lease(e, gen, up, &q), nil
 		}
 		if !p.giveUp(e, err) {
 			if ctx.Err() != nil {
@@ -83,14 +84,14 @@ func (p *Pools) Acquire(ctx context.Context, q Query) (*Lease, error) {
 	}
 }
 
-func (p *Pools) lease(e *entry, gen int, up provider.Upstream, q Query) *Lease {
+func (p *Pools) lease(e *entry, gen int, up provider.Upstream, q *Query) *Lease {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return &Lease{pools: p, entry: e, upstream: up, id: e.row.ID, name: e.row.Name, model: q.Model, gen: gen}
 }
 
 // reserve chooses an account and counts the call.
-func (p *Pools) reserve(q Query) (*entry, int, error) {
+func (p *Pools) reserve(q *Query) (*entry, int, error) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -98,8 +99,8 @@ func (p *Pools) reserve(q Query) (*entry, int, error) {
 	if pl == nil || len(pl.all) == 0 {
 		return nil, 0, apierror.New(apierror.NotConfigured, "%s has no account yet: add one on the page or with: patchbay accounts add", q.Provider)
 	}
-	rest := p.modelRest(pl, q, now)
-	if rest > 0 {
+	pl.wakeUp(now)
+	if rest := p.modelRest(pl, q, now); rest > 0 {
 		return nil, 0, p.nobody(pl, q, now, rest)
 	}
 	e := p.choose(pl, q, now)
@@ -107,16 +108,24 @@ func (p *Pools) reserve(q Query) (*entry, int, error) {
 		return nil, 0, p.nobody(pl, q, now, 0)
 	}
 	e.lastUsed = now
-	e.addCall(+1)
-	if q.Conversation != "" {
-		p.bound.set(q.Provider, q.Conversation, e)
+	e.take()
+	if pl.sticks(q) {
+		p.bound.set(binding{q.Provider, q.Conversation}, e, now, now.Add(pl.set.StickyFor))
 	}
 	return e, e.generation, nil
 }
 
+// sticks reports whether the conversation of a call stays on an account.
+func (pl *pool) sticks(q *Query) bool {
+	return q.Conversation != "" && q.Account == "" && (pl.set.Sticky == StickAll || pl.set.Sticky == StickSession && !q.Guessed)
+}
+
 // modelRest returns how long the model still rests at this provider. A request that was already tried here goes on: it
 // may be the one that found the model busy, and one more account may have room.
-func (p *Pools) modelRest(pl *pool, q Query, now time.Time) time.Duration {
+func (p *Pools) modelRest(pl *pool, q *Query, now time.Time) time.Duration {
+	if len(p.rests) == 0 {
+		return 0
+	}
 	until := p.rests[modelKey{q.Provider, q.Model}]
 	if !until.After(now) {
 		return 0
@@ -129,29 +138,68 @@ func (p *Pools) modelRest(pl *pool, q Query, now time.Time) time.Duration {
 	return until.Sub(now)
 }
 
-func (p *Pools) choose(pl *pool, q Query, now time.Time) *entry {
-	var sticky *entry
-	if q.Conversation != "" {
-		sticky = p.bound.get(q.Provider, q.Conversation)
+// manyClasses is from how many classes in a tier on a search looks at so many that can serve, and takes the best of them.
+// There are as many only where accounts rest for very different models.
+const manyClasses = 64
+
+func (p *Pools) choose(pl *pool, q *Query, now time.Time) *entry {
+	set := pl.scopes.of(q.Model)
+	fits := func(e *entry) bool { return e.fits(q, set, now) }
+	if q.Account != "" {
+		if e := p.entries[q.Account]; e != nil && e.pool == pl && e.free() && fits(e) {
+			return e
+		}
+		return nil
+	}
+	if pl.sticks(q) {
+		if e := p.bound.get(binding{q.Provider, q.Conversation}, now); e != nil && e.pool == pl && e.free() && fits(e) {
+			return e
+		}
 	}
 	for _, t := range pl.tiers {
-		if sticky != nil && sticky.tier == t && sticky.usable() && sticky.free(q, now) {
-			return sticky
-		}
-		for i := range t.lists {
-			for e := t.lists[i].head; e != nil; e = e.next {
-				if e.free(q, now) {
-					return e
-				}
-			}
+		if e := t.choose(set, fits); e != nil {
+			return e
 		}
 	}
 	return nil
 }
 
-// free reports whether a usable account can take this call now.
-func (e *entry) free(q Query, now time.Time) bool {
-	if e.limit > 0 && e.inflight >= e.limit {
+// choose returns the best account of a tier that fits; set is what it must not rest for.
+func (t *tier) choose(set uint64, fits func(*entry) bool) *entry {
+	var best *entry
+	n, seen, from := len(t.rests), 0, 0
+	if n > manyClasses {
+		t.turn++
+		from = t.turn % n
+	}
+	for i := range n {
+		at := from + i
+		if at >= n {
+			at -= n
+		}
+		if t.rests[at]&set != 0 {
+			continue
+		}
+		e := t.classes[at].first(0, fits)
+		if e == nil {
+			continue
+		}
+		if best == nil || e.place.rank.less(best.place.rank) {
+			best = e
+		}
+		if seen++; seen >= manyClasses {
+			break
+		}
+	}
+	return best
+}
+
+// free reports whether the account can take any call now.
+func (e *entry) free() bool { return e.place.class != nil }
+
+// fits reports whether an account that is free can take this call; set is what it must not rest for.
+func (e *entry) fits(q *Query, set uint64, now time.Time) bool {
+	if e.place.rests&set != 0 {
 		return false
 	}
 	if len(q.Skip) > 0 {
@@ -159,7 +207,12 @@ func (e *entry) free(q Query, now time.Time) bool {
 			return false
 		}
 	}
-	return !e.rests(q.Model, now)
+	for _, tag := range q.Tags {
+		if !slices.Contains(e.row.Tags, tag) {
+			return false
+		}
+	}
+	return e.place.rests&manyScopes == 0 || !e.rests(q.Model, now)
 }
 
 // shownReasons is how many accounts an error names.
@@ -167,15 +220,22 @@ const shownReasons = 10
 
 // nobody explains why no account was found; rest is how long the model has no capacity, whoever asks. The caller holds
 // the lock.
-func (p *Pools) nobody(pl *pool, q Query, now time.Time, rest time.Duration) *apierror.Error {
+func (p *Pools) nobody(pl *pool, q *Query, now time.Time, rest time.Duration) *apierror.Error {
 	e := apierror.New(apierror.NoAccount, "")
 	e.Provider = q.Provider
 	var reasons []string
-	absent, waits := 0, false
-	for _, a := range pl.all {
-		why := a.why(q, now)
+	absent, enabled, waits := 0, 0, false
+	asked := pl.all
+	if q.Account != "" {
+		asked = p.pinned(q.Account)
+	}
+	for _, a := range asked {
+		why := a.why(q, now, len(reasons) < shownReasons)
 		if rest > 0 && why.kind == passedNot {
 			why = passed{kind: passedBusy, text: "no capacity for " + q.Model + " at the service", wait: rest}
+		}
+		if a.row.Enabled {
+			enabled++
 		}
 		if why.wait > 0 && (e.RetryAfter == 0 || why.wait < e.RetryAfter) {
 			e.RetryAfter = why.wait
@@ -188,11 +248,18 @@ func (p *Pools) nobody(pl *pool, q Query, now time.Time, rest time.Duration) *ap
 			reasons = append(reasons, a.row.Name+": "+why.text)
 		}
 	}
-	if more := len(pl.all) - len(reasons); more > 0 {
+	if more := len(asked) - len(reasons); more > 0 {
 		reasons = append(reasons, fmt.Sprintf("and %d more", more))
 	}
-	e.Msg = q.Provider + ": no usable account (" + strings.Join(reasons, "; ") + ")"
-	if absent > 0 && absent == pl.enabled() {
+	switch {
+	case q.Account != "" && len(reasons) == 0:
+		e.Msg = fmt.Sprintf("%s: the account that the request asks for, %s, is not there; `patchbay accounts` lists them", q.Provider, q.Account)
+	case q.Account != "":
+		e.Msg = q.Provider + ": the account that the request asks for cannot serve (" + reasons[0] + ")"
+	default:
+		e.Msg = q.Provider + ": no usable account (" + strings.Join(reasons, "; ") + ")"
+	}
+	if absent > 0 && absent == enabled {
 		e.Kind = apierror.ModelNotFound
 		e.Msg = fmt.Sprintf("%s: no account has the model %q; look at the model list, or ask for another one", q.Provider, q.Model)
 	}
@@ -200,13 +267,12 @@ func (p *Pools) nobody(pl *pool, q Query, now time.Time, rest time.Duration) *ap
 	return e
 }
 
-func (pl *pool) enabled() (n int) {
-	for _, e := range pl.all {
-		if e.row.Enabled {
-			n++
-		}
+// pinned returns the account of an id, or none.
+func (p *Pools) pinned(id string) []*entry {
+	if e := p.entries[id]; e != nil {
+		return []*entry{e}
 	}
-	return n
+	return nil
 }
 
 // passed says why an account was passed over, and for how long where that is known.
@@ -226,20 +292,34 @@ const (
 	passedTried                    // it was tried for this request
 )
 
-// why says why the account cannot take the call. The caller holds the lock.
-func (e *entry) why(q Query, now time.Time) passed {
+// why says why the account cannot take the call, with words if they are wanted: most accounts of a large pool are not
+// named. The caller holds the lock.
+func (e *entry) why(q *Query, now time.Time, words bool) passed {
 	switch {
 	case !e.row.Enabled:
 		return passed{kind: passedPerson, text: "switched off"}
 	case e.state != Ready:
 		return passed{kind: passedPerson, text: cmp.Or(e.reason, string(e.state))}
+	case e.pool != nil && !e.tagged(e.pool.set.Tags):
+		return passed{kind: passedPerson, text: "has none of the tags that its pool asks for"}
+	}
+	for _, tag := range q.Tags {
+		if !slices.Contains(e.row.Tags, tag) {
+			return passed{kind: passedPerson, text: "does not have the tag " + tag}
+		}
 	}
 	if c := e.pause(q.Model, now); c != nil {
-		if c.absent {
-			return passed{kind: passedAbsent, text: "does not have " + q.Model}
+		p := passed{kind: passedBusy, wait: c.until.Sub(now)}
+		switch {
+		case c.absent:
+			p = passed{kind: passedAbsent}
+			if words {
+				p.text = "does not have " + q.Model
+			}
+		case words:
+			p.text = withText("rests for "+round(p.wait).String(), c.reason)
 		}
-		wait := c.until.Sub(now)
-		return passed{kind: passedBusy, text: withText("rests for "+round(wait).String(), c.reason), wait: wait}
+		return p
 	}
 	if _, skip := q.Skip[e.row.ID]; skip {
 		if e.lastFault == "" {
@@ -248,6 +328,9 @@ func (e *entry) why(q Query, now time.Time) passed {
 		return passed{kind: passedTried, text: e.lastFault}
 	}
 	if e.limit > 0 && e.inflight >= e.limit {
+		if !words {
+			return passed{kind: passedBusy, wait: time.Second}
+		}
 		return passed{kind: passedBusy, text: fmt.Sprintf("is busy with %d calls, its limit", e.inflight), wait: time.Second}
 	}
 	return passed{}
@@ -266,27 +349,4 @@ func round(d time.Duration) time.Duration {
 		return max(d.Round(time.Second), time.Second)
 	}
 	return d.Round(time.Minute)
-}
-
-// bindings remembers which account a conversation is bound to. It has two halves of bounded size: when the young one is
-// full the old one is dropped, so that what was used lately stays.
-type bindings struct{ young, old map[binding]*entry }
-
-type binding struct{ provider, conversation string }
-
-const maxBindings = 4096
-
-func (b *bindings) get(provider, conversation string) *entry {
-	key := binding{provider, conversation}
-	if e := b.young[key]; e != nil {
-		return e
-	}
-	return b.old[key]
-}
-
-func (b *bindings) set(provider, conversation string, e *entry) {
-	if b.young == nil || len(b.young) >= maxBindings {
-		b.old, b.young = b.young, map[binding]*entry{}
-	}
-	b.young[binding{provider, conversation}] = e
 }

@@ -68,17 +68,28 @@ func TestConversationStaysOnItsAccount(t *testing.T) {
 	diff(t, next.Label(), h.must(talk).Label())
 }
 
-func TestBindingsAreBounded(t *testing.T) {
+func TestBindingsAreBoundedAndEnd(t *testing.T) {
 	var b bindings
-	e := &entry{}
-	for i := range 3 * maxBindings {
-		b.set("kiro", fmt.Sprint(i), e)
+	e, now := &entry{}, time.Now()
+	key := func(i int) binding { return binding{"kiro", fmt.Sprint(i)} }
+	for i := range maxBindings + 10 {
+		b.set(key(i), e, now, now.Add(time.Hour))
 	}
-	if n := len(b.young) + len(b.old); n > 2*maxBindings {
-		t.Error(n)
-	}
-	if b.get("kiro", fmt.Sprint(3*maxBindings-1)) != e || b.get("kiro", fmt.Sprint(2*maxBindings-1)) != e || b.get("kiro", "0") != nil {
+	diff(t, []int{maxBindings, maxBindings}, []int{len(b.of), e.bound})
+	if b.get(key(9), now) != nil || b.get(key(10), now) != e || b.get(key(maxBindings+9), now) != e {
 		t.Error("the wrong ones were dropped")
+	}
+	b.set(key(10), e, now, now.Add(2*time.Hour)) // used again
+	diff(t, maxBindings, e.bound)
+	later := now.Add(time.Hour)
+	if b.get(key(11), later) != nil || b.get(key(10), later) != e {
+		t.Error("a binding lasts from its last use on")
+	}
+	b.sweep(later)
+	diff(t, []int{1, 1}, []int{len(b.of), e.bound})
+	b.forget(func(*bound) bool { return true })
+	if len(b.of) != 0 || e.bound != 0 || b.newest != nil || b.last != nil {
+		t.Errorf("%+v", b)
 	}
 }
 

@@ -32,9 +32,10 @@ func (p *Pools) Considered(q Query, limit int) []Considered {
 		return nil
 	}
 	var chosen *entry
-	rest := p.modelRest(pl, q, now)
+	pl.wakeUp(now)
+	rest := p.modelRest(pl, &q, now)
 	if rest == 0 {
-		chosen = p.choose(pl, q, now)
+		chosen = p.choose(pl, &q, now)
 	}
 	look := pl.all
 	if limit > 0 && len(look) > limit {
@@ -44,17 +45,18 @@ func (p *Pools) Considered(q Query, limit int) []Considered {
 	for _, e := range look {
 		c := Considered{ID: e.row.ID, Name: e.row.Name, Priority: e.row.Priority, InFlight: e.inflight, Chosen: e == chosen}
 		if !c.Chosen {
-			e.passedOver(&c, q, now, rest)
+			e.passedOver(&c, &q, now, rest)
 		}
 		out = append(out, c)
 	}
 	slices.SortStableFunc(out, func(a, b Considered) int {
-		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(rank(&a), rank(&b)))
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.turn(), b.turn()))
 	})
 	return out
 }
 
-func rank(c *Considered) int {
+// turn orders accounts of one tier.
+func (c *Considered) turn() int {
 	switch {
 	case c.Kind != "":
 		return 0
@@ -66,8 +68,8 @@ func rank(c *Considered) int {
 }
 
 // passedOver notes why the account cannot take the call. The caller holds the lock.
-func (e *entry) passedOver(c *Considered, q Query, now time.Time, rest time.Duration) {
-	why := e.why(q, now)
+func (e *entry) passedOver(c *Considered, q *Query, now time.Time, rest time.Duration) {
+	why := e.why(q, now, true)
 	if why.kind == passedNot && rest > 0 {
 		why = passed{kind: passedBusy, text: "no capacity for " + q.Model + " at the service", wait: rest}
 	}
@@ -104,5 +106,5 @@ func (p *Pools) Nobody(q Query) error {
 	if pl == nil || len(pl.all) == 0 {
 		return apierror.New(apierror.NotConfigured, "%s has no account yet: add one on the page or with: patchbay accounts add", q.Provider)
 	}
-	return p.nobody(pl, q, now, p.modelRest(pl, q, now))
+	return p.nobody(pl, &q, now, p.modelRest(pl, &q, now))
 }

@@ -99,7 +99,7 @@ func (p *Pools) Add(ctx context.Context, a Account, c provider.Credential) (Stat
 	if err != nil {
 		return Status{}, err
 	}
-	row.State, row.Notes = string(Ready), map[string]string{}
+	row.State, row.Notes = string(Ready), planNote(c)
 	row.Login, row.Identity = a.Login, c.Identity()
 	row.Issued, row.Expires, row.Renews = c.Issued, c.Expiry, !c.Refresh.Empty()
 	login := &s
@@ -171,7 +171,7 @@ func (p *Pools) change(ctx context.Context, id string, fn func(*Account, *sealed
 		return Status{}, gone(id)
 	}
 	a, old := e.account(), e.row
-	old.State, old.Reason, old.Link, old.Notes = string(e.state), e.reason, e.link, maps.Clone(e.row.Notes)
+	old.State, old.Kind, old.Reason, old.Since, old.Link, old.Notes = string(e.state), e.kind, e.reason, e.since, e.link, maps.Clone(e.row.Notes)
 	p.mu.Unlock()
 
 	var row store.Account
@@ -213,7 +213,7 @@ func (p *Pools) merge(old store.Account, a Account, s *sealed) (store.Account, e
 	a.ID, a.Provider, a.Created = old.ID, old.Provider, old.Created
 	a.Name = cmp.Or(cleanName(a.Name), old.Name)
 	row, err := split(a, s, p.info(a.Provider))
-	row.State, row.Reason, row.Link, row.Notes = old.State, old.Reason, old.Link, old.Notes
+	row.State, row.Kind, row.Reason, row.Since, row.Link, row.Notes = old.State, old.Kind, old.Reason, old.Since, old.Link, old.Notes
 	row.Login, row.Identity = a.Login, a.Identity
 	row.Renews, row.Expires, row.Issued = a.Renews, a.Expires, old.Issued
 	if s.Issued != 0 {
@@ -242,7 +242,10 @@ func (p *Pools) swap(e *entry, row store.Account, hidden []string, relogin bool)
 		pl.remove(e)
 		pl.add(e)
 	}
-	e.relink()
+	now := time.Now()
+	e.keepBack(now)
+	e.refresh(now)
+	e.pool.wake()
 	p.changed(row.ID)
 	return statusOf(e, time.Now())
 }
@@ -266,6 +269,7 @@ func (p *Pools) Remove(ctx context.Context, id string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if e := p.entries[id]; e != nil {
+		p.bound.forget(func(b *bound) bool { return b.account == e })
 		e.pool.remove(e)
 		delete(p.entries, id)
 		delete(p.dirty, id)
@@ -297,10 +301,31 @@ func split(a Account, s *sealed, info provider.Info) (store.Account, error) {
 		}
 	}
 	proxy, err := splitProxy(a.Proxy, s)
-	return store.Account{
-		ID: a.ID, Provider: a.Provider, Name: a.Name, Priority: a.Priority, Enabled: a.Enabled, Owner: string(a.Owner),
+	row := store.Account{
+		ID: a.ID, Provider: a.Provider, Name: a.Name, Priority: cleanPriority(a.Priority), Enabled: a.Enabled, Owner: string(a.Owner),
 		Settings: plain, Proxy: proxy, MaxConcurrent: max(a.MaxConcurrent, 0), Created: a.Created,
-	}, err
+		Tags: cleanTags(a.Tags), Weight: cleanWeight(a.Weight), Reserve: storedReserve(a.Reserve),
+	}
+	return row, err
+}
+
+func cleanWeight(n int) int { return min(max(n, 1), MaxWeight) }
+
+// storedReserve is a share to be kept back as it is stored: -1 = what the pool says.
+func storedReserve(percent *int) int {
+	if percent == nil {
+		return -1
+	}
+	return min(max(*percent, 0), MaxReserve)
+}
+
+// planNote is the note of which plan a login has.
+func planNote(c provider.Credential) map[string]string {
+	notes := map[string]string{}
+	if plan := c.Extra[provider.ExtraPlan]; plan != "" {
+		notes[provider.ExtraPlan] = plan
+	}
+	return notes
 }
 
 const hiddenUser = "***"

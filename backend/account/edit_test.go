@@ -20,8 +20,10 @@ import (
 func TestAddedAccountIsThereAfterARestart(t *testing.T) {
 	h := newHouse(t)
 	h.driver.info.Fields = []provider.Field{{Key: "client_secret", Secret: true}, {Key: "region"}}
+	keep := 10
 	in := Account{
 		Provider: "kiro", Name: " Ann's\n ", Priority: 3, Enabled: true, MaxConcurrent: 2, Proxy: "socks5://ann:canary1@proxy:1080",
+		Tags: []string{"work", " Paid", "work"}, Reserve: &keep,
 		Settings: map[string]string{"region": "eu", "client_secret": "canary2", "header.X-Api-Key": "canary3", "header.X-Title": "t"},
 	}
 	cred := provider.Credential{
@@ -33,7 +35,7 @@ func TestAddedAccountIsThereAfterARestart(t *testing.T) {
 	want := Account{
 		ID: added.ID, Provider: "kiro", Name: "Ann's", Priority: 3, Enabled: true, MaxConcurrent: 2, Proxy: "socks5://%2A%2A%2A@proxy:1080", Owner: Ours,
 		Settings: map[string]string{"region": "eu", "header.X-Title": "t"}, SecretSettings: []string{"client_secret", "header.X-Api-Key"}, Created: added.Created,
-		Renews: true, Expires: cred.Expiry,
+		Renews: true, Expires: cred.Expiry, Weight: 1, Tags: []string{"paid", "work"}, Reserve: &keep,
 	}
 	diff(t, want, added.Account)
 

@@ -9,6 +9,7 @@ import (
 
 	"patchbay/backend/apierror"
 	"patchbay/backend/events"
+	"patchbay/backend/provider"
 )
 
 // allModels is the scope of a pause of the whole account.
@@ -33,41 +34,39 @@ const maxPauses = 256
 
 type cooldown struct {
 	until  time.Time
+	kind   string // as Status.Kind
 	reason string
+	since  time.Time
 	level  int // how many pauses in a row, so that the next one is longer
 	absent bool
 }
 
-// rests reports whether a pause keeps the account from serving model now. It is asked of every account that a choice
-// passes, so it copies nothing. The caller holds the lock.
-func (e *entry) rests(model string, now time.Time) bool {
-	if len(e.cool) == 0 || !e.coolest.After(now) {
-		return false
-	}
-	if e.cool[model].after(now) || e.cool[allModels].after(now) {
-		return true
-	}
-	return e.patterns > 0 && e.pause(model, now) != nil
-}
-
-func (c *cooldown) after(now time.Time) bool { return c != nil && c.until.After(now) }
+// rests reports whether a pause keeps the account from serving model now. The caller holds the lock.
+func (e *entry) rests(model string, now time.Time) bool { return e.pause(model, now) != nil }
 
 // pause returns the rest that keeps the account from serving model now, the longest of several, or nil. The caller holds
 // the lock.
 func (e *entry) pause(model string, now time.Time) *cooldown {
 	var found *cooldown
-	for scope, c := range e.cool {
-		if scope != allModels && scope != model && !(isPattern(scope) && matches(scope, model)) {
-			continue
-		}
-		if c.until.After(now) && (found == nil || c.until.After(found.until)) {
+	longer := func(c *cooldown) {
+		if c != nil && c.until.After(now) && (found == nil || c.until.After(found.until)) {
 			found = c
+		}
+	}
+	longer(e.cool[allModels])
+	longer(e.cool[model])
+	if e.patterns > 0 {
+		for scope, c := range e.cool {
+			if isPattern(scope) && matches(scope, model) {
+				longer(c)
+			}
 		}
 	}
 	return found
 }
 
 func (e *entry) setCool(scope string, c cooldown) {
+	now := time.Now()
 	if e.cool == nil {
 		e.cool = map[string]*cooldown{}
 	}
@@ -75,11 +74,19 @@ func (e *entry) setCool(scope string, c cooldown) {
 		e.dropPauses()
 	}
 	c.until = c.until.Round(0) // by the wall clock: the other one may stand still while the machine sleeps
-	e.cool[scope] = &c
-	e.countPatterns()
-	if c.until.After(e.coolest) {
-		e.coolest = c.until
+	if old := e.cool[scope]; old != nil && old.until.After(now) && !old.since.IsZero() {
+		c.since = old.since // it goes on
+	} else if c.since.IsZero() {
+		c.since = now
 	}
+	e.cool[scope] = &c
+	e.coolChanged(now)
+}
+
+// coolChanged is called when pauses came or went.
+func (e *entry) coolChanged(now time.Time) {
+	e.countPatterns()
+	e.refresh(now)
 }
 
 // dropPauses makes room: what is over goes, then marks of absent models.
@@ -159,6 +166,7 @@ func (l *Lease) release(err error) (changed bool) {
 	} else {
 		changed = p.failed(e, l, apierror.From(err), now)
 	}
+	p.noteUse(e, err, now)
 	if !changed {
 		return false
 	}
@@ -181,7 +189,7 @@ func (e *entry) succeeded(model string, now time.Time) bool {
 		}
 	}
 	if changed {
-		e.countPatterns()
+		e.coolChanged(now)
 	}
 	return changed
 }
@@ -197,22 +205,22 @@ func (p *Pools) failed(e *entry, l *Lease, err *apierror.Error, now time.Time) (
 	case apierror.CoolDown:
 		e.coolDown(cmp.Or(err.Scope, l.model, allModels), err, why, now)
 	case apierror.CoolAll:
-		e.rest(allModels, cmp.Or(min(err.RetryAfter, longestWish), creditPause), why, now)
+		e.rest(allModels, cmp.Or(min(err.RetryAfter, longestWish), creditPause), err.Kind.String(), why, now)
 	case apierror.Absent:
-		e.setCool(l.model, cooldown{until: now.Add(absentPause), reason: why, absent: true})
+		e.setCool(l.model, cooldown{until: now.Add(absentPause), kind: err.Kind.String(), reason: why, absent: true})
 	case apierror.NeedsLogin:
-		return e.refusedBy(l, why, now)
+		return p.refusedBy(e, l, err, why, now)
 	case apierror.Blocked:
 		if l.gen != e.generation {
 			return false // it was another login
 		}
 		if err.RetryAfter > 0 && err.Action == "" {
-			e.rest(allModels, min(err.RetryAfter, longestWish), why, now)
+			e.rest(allModels, min(err.RetryAfter, longestWish), err.Kind.String(), why, now)
 			return true
 		}
 		e.setBlocked(err, why)
 	case apierror.CountUp:
-		return e.faulted(why, now)
+		return e.faulted(err.Kind.String(), why, now)
 	case apierror.ModelRests:
 		p.restModel(modelKey{e.row.Provider, l.model}, now)
 		return false
@@ -240,7 +248,7 @@ func (e *entry) coolDown(scope string, err *apierror.Error, why string, now time
 	if old.until.After(now) && !old.absent {
 		// Calls that ran side by side fail together: they are one failure, and the later time counts.
 		if until := now.Add(min(err.RetryAfter, longestWish)); until.After(old.until) {
-			old.until, old.reason = until, why
+			old.until, old.kind, old.reason = until, err.Kind.String(), why
 			e.setCool(scope, old)
 		}
 		return
@@ -250,11 +258,11 @@ func (e *entry) coolDown(scope string, err *apierror.Error, why string, now time
 	if err.Kind == apierror.QuotaExhausted && err.RetryAfter <= 0 {
 		wait = quotaPause
 	}
-	e.setCool(scope, cooldown{until: now.Add(wait), reason: why, level: level})
+	e.setCool(scope, cooldown{until: now.Add(wait), kind: err.Kind.String(), reason: why, level: level})
 }
 
 // rest pauses a scope for a fixed time; a pause that lasts longer stays.
-func (e *entry) rest(scope string, d time.Duration, why string, now time.Time) {
+func (e *entry) rest(scope string, d time.Duration, kind, why string, now time.Time) {
 	until, level := now.Add(d), 0
 	if old := e.cool[scope]; old != nil {
 		if old.until.After(until) {
@@ -262,7 +270,7 @@ func (e *entry) rest(scope string, d time.Duration, why string, now time.Time) {
 		}
 		level = old.level
 	}
-	e.setCool(scope, cooldown{until: until, reason: why, level: level})
+	e.setCool(scope, cooldown{until: until, kind: kind, reason: why, level: level})
 }
 
 // pauseOf returns how long an account rests after its n-th refusal in a row.
@@ -278,13 +286,18 @@ func pauseOf(n int, wish time.Duration) time.Duration {
 }
 
 // refusedBy notes that the service refused the login. A login that could be refreshed was, so its refusal is final; a
-// bare key gets a second chance, because services are known to refuse good keys for a moment.
-func (e *entry) refusedBy(l *Lease, why string, now time.Time) bool {
+// bare key gets a second chance, because services are known to refuse good keys for a moment. Where the service has ended,
+// a sign-in would not help.
+func (p *Pools) refusedBy(e *entry, l *Lease, err *apierror.Error, why string, now time.Time) bool {
 	if l.gen != e.generation {
 		return false // it was another login
 	}
+	if info := p.info(e.row.Provider); info.Status == provider.StatusDiscontinued {
+		e.setState(Discontinued, KindServiceEnd, withHint(why, cmp.Or(info.Instead, "the service has ended")))
+		return true
+	}
 	if e.renews {
-		e.setState(NeedsLogin, withHint(why, "sign in again"))
+		e.setState(NeedsLogin, err.Kind.String(), withHint(why, "sign in again"))
 		return true
 	}
 	if now.Sub(e.refusedAt) > refusedWithin {
@@ -293,10 +306,10 @@ func (e *entry) refusedBy(l *Lease, why string, now time.Time) bool {
 	e.refused++
 	e.refusedAt = now
 	if e.refused >= 2 {
-		e.setState(NeedsLogin, withHint(why, "the service refuses this key: enter a new one"))
+		e.setState(NeedsLogin, err.Kind.String(), withHint(why, "the service refuses this key: enter a new one"))
 		return true
 	}
-	e.rest(cmp.Or(l.model, allModels), refusedPause, why, now)
+	e.rest(cmp.Or(l.model, allModels), refusedPause, err.Kind.String(), why, now)
 	return true
 }
 
@@ -308,27 +321,30 @@ func withHint(why, hint string) string {
 }
 
 // faulted counts a failure of the service or the line; the third in a row rests the account.
-func (e *entry) faulted(why string, now time.Time) bool {
+func (e *entry) faulted(kind, why string, now time.Time) bool {
 	e.faults++
 	if e.faults < faultsInARow {
 		return false
 	}
 	e.faults = 0
-	e.rest(allModels, faultPause, why, now)
+	e.rest(allModels, faultPause, kind, why, now)
 	return true
 }
 
-func (e *entry) setState(s State, reason string) {
-	e.state, e.reason, e.link = s, reason, ""
-	e.relink()
+func (e *entry) setState(s State, kind, reason string) {
+	if s != e.state || e.since.IsZero() {
+		e.since = time.Now()
+	}
+	e.state, e.kind, e.reason, e.link = s, kind, reason, ""
+	e.settle()
 }
 
 // setBlocked notes that the service shut the account: for good, or until a person did something there.
 func (e *entry) setBlocked(err *apierror.Error, why string) {
 	if err.Action == "" {
-		e.setState(Blocked, why)
+		e.setState(Blocked, err.Kind.String(), why)
 	} else {
-		e.setState(NeedsAction, withHint(why, err.Action))
+		e.setState(NeedsAction, err.Kind.String(), withHint(why, err.Action))
 	}
 	e.link = safeLink(err.Link)
 }
@@ -361,22 +377,34 @@ func (p *Pools) Clear(id, model string) error {
 		return gone(id)
 	}
 	if model != "" {
-		for scope := range e.cool {
+		for scope, c := range e.cool {
 			if scope == model || isPattern(scope) && matches(scope, model) {
+				e.pardon(c)
 				delete(e.cool, scope)
 			}
 		}
 		delete(p.rests, modelKey{e.row.Provider, model})
 	} else {
+		for _, c := range e.cool {
+			e.pardon(c)
+		}
 		e.cool, e.faults, e.refused, e.lastFault = nil, 0, 0, ""
-		e.setState(Ready, "")
+		e.setState(Ready, "", "")
 		for k := range p.rests {
 			if k.provider == e.row.Provider {
 				delete(p.rests, k)
 			}
 		}
 	}
-	e.countPatterns()
+	e.coolChanged(time.Now())
+	e.pool.wake()
 	p.changed(id)
 	return nil
+}
+
+// pardon remembers that a person wants to use what was kept back of an allowance, until it is filled up.
+func (e *entry) pardon(c *cooldown) {
+	if c.kind == KindReserve && c.until.After(e.unreserved) {
+		e.unreserved = c.until
+	}
 }

@@ -107,6 +107,7 @@ func (p *Pools) updateSignedIn(ctx context.Context, id string, in SignIn) (Statu
 	if err := p.Clear(id, ""); err != nil {
 		return Status{}, err
 	}
+	p.learn(id, planNote(in.Credential))
 	st, ok := p.Get(id)
 	if !ok {
 		return st, gone(id)
@@ -362,7 +363,7 @@ func (b book) Refused(ctx context.Context, id string, old provider.Credential, e
 	if why := reasonOf(e, err); err.Kind == apierror.AccountBlocked {
 		e.setBlocked(err, why)
 	} else {
-		e.setState(NeedsLogin, withHint(why, "sign in"))
+		e.setState(NeedsLogin, err.Kind.String(), withHint(why, "sign in"))
 	}
 	p.changed(id)
 	if usable && !e.usable() {

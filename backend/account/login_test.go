@@ -93,7 +93,7 @@ func TestSignInFindsItsAccount(t *testing.T) {
 	_, err = l.Update(t.Context(), ann.ID, func(a *Account) { a.Name, a.Owner, a.Identity, a.Login = "work", CLI, "mallory", "x" })
 	check(t, err)
 	l.Pools.mu.Lock()
-	l.entries[ann.ID].setState(NeedsLogin, "over")
+	l.entries[ann.ID].setState(NeedsLogin, "", "over")
 	l.Pools.mu.Unlock()
 	again, isNew, err := l.SignIn(t.Context(), l.over(t, "ann@example.test"))
 	check(t, err)
@@ -369,8 +369,8 @@ func TestRenewableAccounts(t *testing.T) {
 	l.add("key", 0)
 	check(t, l.SetEnabled(t.Context(), ids["b"], false))
 	l.Pools.mu.Lock()
-	l.entries[ids["c"]].setState(NeedsLogin, "over")
-	l.entries[ids["d"]].rest(allModels, time.Hour, "resting", time.Now())
+	l.entries[ids["c"]].setState(NeedsLogin, "", "over")
+	l.entries[ids["d"]].rest(allModels, time.Hour, "", "resting", time.Now())
 	l.Pools.mu.Unlock()
 	got := map[string]bool{}
 	for _, e := range (book{l.Pools}).Renewable() {

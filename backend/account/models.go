@@ -312,24 +312,6 @@ func (p *Pools) opened(ctx context.Context, id string) (*entry, provider.Upstrea
 	return e, up, err
 }
 
-// Quota asks an account's service how much of each allowance is left, which costs nothing. The error is
-// apierror.Unsupported where the service does not tell. It changes no health.
-func (p *Pools) Quota(ctx context.Context, id string) (windows []provider.Quota, err error) {
-	e, up, err := p.opened(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	q, ok := up.(provider.QuotaReporter)
-	if !ok {
-		return nil, apierror.New(apierror.Unsupported, "this service does not tell how much is left")
-	}
-	err = p.renewing(ctx, e, id, func(ctx context.Context) (err error) {
-		windows, err = q.Quota(ctx)
-		return err
-	})
-	return windows, err
-}
-
 // Test checks an account at its service without spending anything. It changes no health: a person asked, and gets told.
 func (p *Pools) Test(ctx context.Context, id string) (provider.Tested, error) {
 	e, up, err := p.opened(ctx, id)

@@ -24,8 +24,8 @@ type opened struct {
 
 // failure is why an account could not be opened, and what state that means.
 type failure struct {
-	state State
-	text  string
+	state      State
+	kind, text string
 }
 
 func (f *failure) Error() string { return f.text }
@@ -44,7 +44,7 @@ func (p *Pools) upstream(ctx context.Context, e *entry, gen int) (provider.Upstr
 
 	driver, shared, err := p.needs.Driver(a.Provider)
 	if err != nil {
-		return nil, &failure{NeedsAction, "its provider is not available: " + apierror.From(err).Msg}
+		return nil, &failure{NeedsAction, KindNotOpened, "its provider is not available: " + apierror.From(err).Msg}
 	}
 	info := driver.Info()
 	s, err := p.login(ctx, a.ID, info)
@@ -53,7 +53,7 @@ func (p *Pools) upstream(ctx context.Context, e *entry, gen int) (provider.Upstr
 	}
 	up, err := driver.Open(p.env(a, e, s, shared))
 	if err != nil {
-		return nil, &failure{NeedsAction, "cannot be opened: " + apierror.From(err).Msg}
+		return nil, &failure{NeedsAction, KindNotOpened, "cannot be opened: " + apierror.From(err).Msg}
 	}
 	o.upstream, o.generation = up, gen
 	p.mu.Lock()
@@ -62,6 +62,7 @@ func (p *Pools) upstream(ctx context.Context, e *entry, gen int) (provider.Upstr
 	e.renews = s.Refresh != "" || a.Owner == CLI
 	own, _ := strconv.Atoi(shared[provider.SettingConcurrent]) // 0 for none
 	e.limit = cmp.Or(a.MaxConcurrent, own, info.Policy.MaxConcurrent)
+	e.settle()
 	return up, nil
 }
 
@@ -80,10 +81,10 @@ func (p *Pools) CheckLogins(ctx context.Context) {
 		if e := p.entries[id]; e != nil {
 			switch was := e.state == NeedsLogin && e.reason == lostLogin; {
 			case errors.Is(err, secret.ErrLost) && e.state == Ready:
-				e.setState(NeedsLogin, lostLogin)
+				e.setState(NeedsLogin, KindLostLogin, lostLogin)
 				p.changed(id)
 			case was && err == nil:
-				e.setState(Ready, "")
+				e.setState(Ready, "", "")
 				p.changed(id)
 			}
 		}
@@ -100,9 +101,9 @@ func (p *Pools) login(ctx context.Context, id string, info provider.Info) (seale
 	case errors.Is(err, secret.ErrNotFound) && info.NoKey:
 		return sealed{}, nil
 	case errors.Is(err, secret.ErrNotFound):
-		return sealed{}, &failure{NeedsLogin, "has no saved login: enter its key or sign in"}
+		return sealed{}, &failure{NeedsLogin, KindNoLogin, "has no saved login: enter its key or sign in"}
 	case errors.Is(err, secret.ErrLost):
-		return sealed{}, &failure{NeedsLogin, lostLogin}
+		return sealed{}, &failure{NeedsLogin, KindLostLogin, lostLogin}
 	case errors.Is(err, secret.ErrLocked):
 		e := apierror.New(apierror.NoAccount, "the vault with the logins is locked: unlock it and try again")
 		e.Err = err
@@ -155,7 +156,7 @@ func (p *Pools) giveUp(e *entry, err error) bool {
 	if !ok {
 		return false
 	}
-	e.setState(f.state, f.text)
+	e.setState(f.state, f.kind, f.text)
 	p.changed(e.row.ID)
 	return true
 }

@@ -20,6 +20,8 @@ import (
 type Pools struct {
 	needs   Needs
 	wake    chan struct{} // tells Run that something changed
+	wakeUse chan struct{} // tells Run that an account was used
+	wakeAsk chan struct{} // tells RunChecks that there may be something to ask
 	edit    sync.Mutex    // held by one change of a person at a time, over its database write
 	signing sync.Mutex    // held by one finished sign-in at a time
 	listed  lists
@@ -31,6 +33,7 @@ type Pools struct {
 	rests   map[modelKey]time.Time // models that have no capacity, whoever asks
 	bound   bindings
 	dirty   map[string]struct{}
+	used    []*entry // whose use is to be written
 }
 
 type modelKey struct{ provider, model string }
@@ -40,11 +43,12 @@ type entry struct {
 	row    store.Account // Settings without secrets, Proxy without password
 	hidden []string      // names of sealed settings, known once the login was opened
 	state  State
+	kind   string // of the reason
 	reason string
+	since  time.Time
 	link   string
 
 	cool       map[string]*cooldown // by model, pattern or allModels
-	coolest    time.Time            // no pause ends later
 	patterns   int                  // how many keys of cool are patterns
 	faults     int                  // failures in a row
 	refused    int                  // refusals of the key in a row
@@ -56,11 +60,18 @@ type entry struct {
 	renews     bool // its login can be refreshed, so that a refusal is final
 	generation int  // grows when settings or login change: an Upstream opened before is not used again
 
-	pool       *pool
-	tier       *tier
-	prev, next *entry // neighbours in the tier's list number slot
-	slot       int
-	linked     bool
+	served, failed int64
+	recent         []Outcome // the last ones, oldest first
+	useDirty       bool      // something of its use or its allowances is to be written
+	bound          int       // conversations that stay on it
+	quota          *QuotaReading
+	asked          time.Time // when the service was last asked how much is left
+	check          *CheckResult
+	unreserved     time.Time // until then a person wants no part of an allowance kept back
+
+	pool  *pool
+	tier  *tier
+	place place
 
 	open opened // has its own lock
 }
@@ -74,7 +85,7 @@ func New(ctx context.Context, needs Needs) (*Pools, error) {
 		needs.Bus = &events.Bus{}
 	}
 	p := &Pools{
-		needs: needs, wake: make(chan struct{}, 1), entries: map[string]*entry{}, pools: map[string]*pool{},
+		needs: needs, wake: make(chan struct{}, 1), wakeUse: make(chan struct{}, 1), wakeAsk: make(chan struct{}, 1), entries: map[string]*entry{}, pools: map[string]*pool{},
 		rests: map[modelKey]time.Time{}, dirty: map[string]struct{}{},
 	}
 	p.tokens = oauth.NewTokens(oauth.TokenNeeds{
@@ -98,8 +109,13 @@ func New(ctx context.Context, needs Needs) (*Pools, error) {
 	}
 	for _, c := range cooling {
 		if e := p.entries[c.Account]; e != nil {
-			e.setCool(c.Model, cooldown{until: c.Until, reason: c.Reason, level: c.Level, absent: c.Absent})
+			e.setCool(c.Model, cooldown{until: c.Until, kind: c.Kind, reason: c.Reason, since: c.Since, level: c.Level, absent: c.Absent})
 		}
+	}
+	if uses, err := needs.Store.Uses(ctx); err != nil {
+		needs.Log.Warn("What the accounts were used for cannot be read; counting begins anew", "err", err)
+	} else {
+		p.restoreUse(uses)
 	}
 	return p, nil
 }
@@ -109,34 +125,38 @@ func (p *Pools) insert(row store.Account) *entry {
 	if row.Notes == nil {
 		row.Notes = map[string]string{}
 	}
-	e := &entry{row: row, state: State(row.State), reason: row.Reason, link: row.Link, limit: row.MaxConcurrent, renews: row.Renews}
+	row.Priority, row.Tags = cleanPriority(row.Priority), cleanTags(row.Tags)
+	e := &entry{
+		row: row, state: State(row.State), kind: row.Kind, reason: row.Reason, since: row.Since, link: row.Link, limit: row.MaxConcurrent,
+		renews: row.Renews,
+	}
 	if e.state == "" {
 		e.state = Ready
 	}
 	p.entries[row.ID] = e
-	pl := p.pools[row.Provider]
-	if pl == nil {
-		pl = &pool{}
-		p.pools[row.Provider] = pl
-	}
-	pl.add(e)
+	p.pool(row.Provider).add(e)
 	return e
 }
 
 // account returns what a person sees of the row. The caller holds the lock.
 func (e *entry) account() Account {
 	r := e.row
-	return Account{
+	a := Account{
 		ID: r.ID, Provider: r.Provider, Name: r.Name, Priority: r.Priority, Enabled: r.Enabled, Owner: Owner(r.Owner),
 		Settings: maps.Clone(r.Settings), SecretSettings: slices.Clone(e.hidden), Proxy: r.Proxy, MaxConcurrent: r.MaxConcurrent, Created: r.Created,
-		Login: r.Login, Identity: r.Identity, Renews: r.Renews, Expires: r.Expires,
+		Login: r.Login, Identity: r.Identity, Renews: r.Renews, Expires: r.Expires, Tags: slices.Clone(r.Tags), Weight: max(r.Weight, 1),
 	}
+	if r.Reserve >= 0 {
+		a.Reserve = &r.Reserve
+	}
+	return a
 }
 
 // List returns a snapshot of all accounts, sorted by provider, priority and name.
 func (p *Pools) List() []Status {
 	now := time.Now()
 	p.mu.Lock()
+	p.bound.sweep(now)
 	out := make([]Status, 0, len(p.entries))
 	for _, e := range p.entries {
 		out = append(out, statusOf(e, now))
@@ -154,7 +174,9 @@ func (p *Pools) Get(id string) (Status, bool) {
 	if !ok {
 		return Status{}, false
 	}
-	return statusOf(e, time.Now()), true
+	now := time.Now()
+	p.bound.sweep(now)
+	return statusOf(e, now), true
 }
 
 // HasAccounts reports whether a provider has any account, usable or not.

@@ -10,7 +10,7 @@ const maxWaiting = 256
 
 // awaitFree waits until a call of the provider ends, where accounts are passed over for their limit of calls only. It
 // reports whether choosing again makes sense.
-func (p *Pools) awaitFree(ctx context.Context, q Query, patience <-chan time.Time) bool {
+func (p *Pools) awaitFree(ctx context.Context, q *Query, patience <-chan time.Time) bool {
 	pl, freed := p.enqueue(q)
 	if pl == nil {
 		return false
@@ -27,7 +27,7 @@ func (p *Pools) awaitFree(ctx context.Context, q Query, patience <-chan time.Tim
 }
 
 // enqueue counts a waiting call; nil means that waiting is of no use. The channel is closed when an account comes free.
-func (p *Pools) enqueue(q Query) (*pool, <-chan struct{}) {
+func (p *Pools) enqueue(q *Query) (*pool, <-chan struct{}) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -35,15 +35,20 @@ func (p *Pools) enqueue(q Query) (*pool, <-chan struct{}) {
 	if pl == nil || pl.waiting >= maxWaiting || p.modelRest(pl, q, now) > 0 {
 		return nil, nil
 	}
+	pl.wakeUp(now)
+	if p.choose(pl, q, now) != nil { // it came free since it was looked at
+		pl.waiting++
+		return pl, closed
+	}
+	if pl.full == 0 {
+		return nil, nil
+	}
+	set := pl.scopes.of(q.Model)
 	for _, e := range pl.all {
-		if _, skip := q.Skip[e.row.ID]; skip || !e.usable() || e.limit <= 0 || e.rests(q.Model, now) {
+		if !e.place.full || q.Account != "" && e.row.ID != q.Account || !e.fits(q, set, now) {
 			continue
 		}
-		// at its limit when it was looked at; it may have come free since then, and choosing again will tell
 		pl.waiting++
-		if e.inflight < e.limit {
-			return pl, closed
-		}
 		if pl.freed == nil {
 			pl.freed = make(chan struct{})
 		}

@@ -12,13 +12,25 @@ import (
 // Run writes changes of health as they come, until ctx ends; then it writes what is left. A call never waits for it.
 func (p *Pools) Run(ctx context.Context) error {
 	const again = 5 * time.Second // after a failed write
-	var retry <-chan time.Time
+	var retry, uses <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 			defer cancel()
-			return p.Flush(last)
+			return errors.Join(p.Flush(last), p.flushUse(last))
+		case <-p.wakeUse:
+			if uses == nil {
+				uses = time.After(useEvery)
+			}
+			continue
+		case <-uses:
+			uses = nil
+			if err := p.flushUse(ctx); err != nil && ctx.Err() == nil {
+				p.needs.Log.Warn("Saving the use of accounts failed", "err", err)
+				uses = time.After(useEvery)
+			}
+			continue
 		case <-p.wake:
 		case <-retry:
 		}
@@ -35,7 +47,7 @@ func (p *Pools) Flush(ctx context.Context) error {
 	rows := p.takeDirty()
 	err := p.needs.Store.Batch(ctx, func(ctx context.Context) error {
 		for _, h := range rows {
-			if err := p.needs.Store.SaveHealth(ctx, h.id, h.state, h.reason, h.link, h.notes, h.cooling); err != nil {
+			if err := p.needs.Store.SaveHealth(ctx, h); err != nil {
 				return err
 			}
 		}
@@ -48,26 +60,22 @@ func (p *Pools) Flush(ctx context.Context) error {
 	return nil
 }
 
-type health struct {
-	id, state, reason, link string
-	notes                   map[string]string
-	cooling                 []store.Cooldown
-}
-
-func (p *Pools) takeDirty() []health {
+func (p *Pools) takeDirty() []store.Health {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var out []health
+	var out []store.Health
 	for id := range p.dirty {
 		e := p.entries[id]
 		if e == nil {
 			continue
 		}
-		h := health{id: id, state: string(e.state), reason: e.reason, link: e.link, notes: maps.Clone(e.row.Notes)}
+		h := store.Health{ID: id, State: string(e.state), Kind: e.kind, Reason: e.reason, Since: e.since, Link: e.link, Notes: maps.Clone(e.row.Notes)}
 		for scope, c := range e.cool {
 			if c.until.After(now) {
-				h.cooling = append(h.cooling, store.Cooldown{Account: id, Model: scope, Absent: c.absent, Until: c.until, Reason: c.reason, Level: c.level})
+				h.Cooling = append(h.Cooling, store.Cooldown{
+					Account: id, Model: scope, Absent: c.absent, Until: c.until, Kind: c.kind, Reason: c.reason, Since: c.since, Level: c.level,
+				})
 			}
 		}
 		out = append(out, h)
@@ -76,10 +84,10 @@ func (p *Pools) takeDirty() []health {
 	return out
 }
 
-func (p *Pools) putBack(rows []health) {
+func (p *Pools) putBack(rows []store.Health) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, h := range rows {
-		p.dirty[h.id] = struct{}{}
+		p.dirty[h.ID] = struct{}{}
 	}
 }

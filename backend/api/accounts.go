@@ -16,7 +16,10 @@ var accountEndpoints = []endpoint{
 		pattern: "PATCH /api/accounts/{id}", call: changeAccount, takes: of[AccountChange](), gives: of[AccountView](),
 		about: "Changes what is named of an account",
 	},
-	{pattern: "POST /api/accounts/{id}/clear", call: clearAccount, gives: of[AccountView](), about: "Ends its pauses"},
+	{
+		pattern: "POST /api/accounts/{id}/clear", call: clearAccount, takes: of[cleared](), gives: of[AccountView](),
+		about: "Ends its pauses for a model, or all of them and whatever else keeps it from being used",
+	},
 	{pattern: "POST /api/accounts/{id}/test", call: testAccount, gives: of[TestView](), about: "Asks its service for what is free"},
 	{pattern: "GET /api/accounts/{id}/quota", call: accountQuota, gives: of[items[QuotaView]](), about: "Asks its service how much is left"},
 	{pattern: "POST /api/accounts/{id}/refresh", call: renewAccount, gives: of[AccountView](), about: "Replaces the token of its login"},
@@ -45,7 +48,13 @@ func changeAccount(svc Service, r *http.Request) (any, error) {
 }
 
 func clearAccount(svc Service, r *http.Request) (any, error) {
-	return svc.ClearAccount(r.Context(), r.PathValue("id"))
+	var m cleared
+	if r.ContentLength != 0 {
+		if err := decode(r.Body, &m); err != nil {
+			return nil, err
+		}
+	}
+	return svc.ClearAccount(r.Context(), r.PathValue("id"), m.Model)
 }
 
 func renewAccount(svc Service, r *http.Request) (any, error) {

@@ -23,8 +23,9 @@ type Service interface {
 	AddAccount(ctx context.Context, a NewAccount) (AccountView, error)
 	// ChangeAccount changes what c names.
 	ChangeAccount(ctx context.Context, id string, c AccountChange) (AccountView, error)
-	// ClearAccount ends all pauses of an account and forgets its faults.
-	ClearAccount(ctx context.Context, id string) (AccountView, error)
+	// ClearAccount ends the pauses of an account for a model, or with model "" all of them and whatever else keeps it from
+	// being used.
+	ClearAccount(ctx context.Context, id, model string) (AccountView, error)
 	RemoveAccount(ctx context.Context, id string) error
 	// TestAccount asks the account's service for what is free. What it finds wrong with the account is in the answer; an
 	// error means that it could not be tested. An address that works better than the one at hand is kept.
@@ -72,6 +73,7 @@ type Service interface {
 	RefreshModels(ctx context.Context, provider string) error
 	Doctor(ctx context.Context) ([]Finding, error)
 
+	PoolService
 	FileService
 	RoutingService
 	RecordService
@@ -107,16 +109,31 @@ type AccountView struct {
 	ID            string            `json:"id"`
 	Provider      string            `json:"provider"`
 	Name          string            `json:"name"`
-	State         string            `json:"state"` // ready, cooling, needs_login, needs_action, blocked, disabled, discontinued
-	Reason        string            `json:"reason,omitempty"`
+	State         string            `json:"state"`            // ready, cooling, needs_login, needs_action, blocked, disabled, discontinued
+	Kind          string            `json:"kind,omitempty"`   // of the reason: the kind of an error, reserve, no_login, lost_login, not_opened, borrowed, service_end
+	Reason        string            `json:"reason,omitempty"` // a sentence
+	Since         time.Time         `json:"since,omitzero"`   // since when it is in this state, where that is known
+	Until         time.Time         `json:"until,omitzero"`   // when a cooling one is ready again
 	Enabled       bool              `json:"enabled"`
 	Priority      int               `json:"priority"`
 	Owner         string            `json:"owner,omitempty"`
 	Settings      map[string]string `json:"settings,omitempty"`
 	Proxy         string            `json:"proxy,omitempty"` // without its password
 	MaxConcurrent int               `json:"max_concurrent,omitempty"`
+	Limit         int               `json:"limit,omitempty"` // calls at a time that hold, from the account, the settings or the provider
 	InFlight      int               `json:"in_flight"`
+	Bound         int               `json:"bound,omitempty"` // conversations that stay on it
+	Tags          []string          `json:"tags,omitempty"`
+	Weight        int               `json:"weight"`
+	Reserve       *int              `json:"reserve,omitempty"` // percent of each allowance that is left alone; none = what the pool says
 	Cooling       []CoolDownView    `json:"cooling,omitempty"`
+	LastUsed      time.Time         `json:"last_used,omitzero"`
+	Served        int64             `json:"served"` // calls that went well
+	Failed        int64             `json:"failed"`
+	Recent        []OutcomeView     `json:"recent,omitempty"` // the last twenty calls, oldest first
+	Quota         *QuotaReading     `json:"quota,omitempty"`
+	Check         *CheckView        `json:"check,omitempty"`
+	Origin        OriginView        `json:"origin"`
 	Created       time.Time         `json:"created,omitzero"`
 	Login         string            `json:"login,omitempty"`    // id of the login by which it signed in; none for a key
 	Identity      string            `json:"identity,omitempty"` // who signed in, as the service says
@@ -192,8 +209,11 @@ func (l LoginView) Over() bool { return l.State != "waiting" && l.State != "fini
 // CoolDownView is a pause of an account for one model; "" means the whole account.
 type CoolDownView struct {
 	Model  string    `json:"model,omitempty"`
+	Kind   string    `json:"kind,omitempty"`
 	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
 	Until  time.Time `json:"until"`
+	Absent bool      `json:"absent,omitempty"` // the account does not have the model
 }
 
 // NewAccount is an account to be added.
@@ -204,6 +224,9 @@ type NewAccount struct {
 	Settings map[string]string `json:"settings,omitempty"`
 	Priority int               `json:"priority,omitzero"`
 	Proxy    secret.Value      `json:"proxy,omitzero"` // a URL, which may hold a password
+	Tags     []string          `json:"tags,omitempty"`
+	Weight   int               `json:"weight,omitzero"`
+	Reserve  *int              `json:"reserve,omitzero"`
 	// AcceptRisk turns a provider on that is off until a person has read its label.
 	AcceptRisk bool `json:"accept_risk,omitempty"`
 }
@@ -215,6 +238,11 @@ type AccountChange struct {
 	Priority *int          `json:"priority,omitzero"`
 	Proxy    *secret.Value `json:"proxy,omitzero"` // an empty one takes the proxy away
 	Key      *secret.Value `json:"key,omitzero"`
+
+	MaxConcurrent *int      `json:"max_concurrent,omitzero"` // 0 = what the provider says
+	Tags          *[]string `json:"tags,omitzero"`
+	Weight        *int      `json:"weight,omitzero"`
+	Reserve       *int      `json:"reserve,omitzero"` // below 0: what the pool says
 }
 
 // KeyView is one client key. It holds its beginning, not the key.

@@ -189,7 +189,7 @@ func TestChangesArriveWhole(t *testing.T) {
 		t.Error("an empty change changed something", err)
 	}
 	f.AccountList[0].State = "cooling"
-	if a, err = c.ClearAccount(ctx, a.ID); err != nil || a.State != "ready" {
+	if a, err = c.ClearAccount(ctx, a.ID, ""); err != nil || a.State != "ready" {
 		t.Error(a, err)
 	}
 	if err := c.RemoveAccount(ctx, a.ID); err != nil || len(f.AccountList) != 0 {
@@ -510,7 +510,7 @@ func TestEveryCallReportsFailure(t *testing.T) {
 	for name, err := range map[string]error{
 		"logins": second(c.Logins(ctx)), "login": second(c.StartLogin(ctx, api.NewLogin{Provider: "x"})), "paste": second(c.PasteLogin(ctx, "x", secret.New("y"))),
 		"watch": second(c.Login(ctx, "x", 0)), "cancel": c.CancelLogin(ctx, "x"), "renew login": second(c.RenewAccount(ctx, "x")), "status": second(c.Status(ctx)), "accounts": second(c.Accounts(ctx)), "add": second(c.AddAccount(ctx, api.NewAccount{Provider: "x"})),
-		"change": second(c.ChangeAccount(ctx, "x", api.AccountChange{})), "clear": second(c.ClearAccount(ctx, "x")), "remove": c.RemoveAccount(ctx, "x"),
+		"change": second(c.ChangeAccount(ctx, "x", api.AccountChange{})), "clear": second(c.ClearAccount(ctx, "x", "")), "remove": c.RemoveAccount(ctx, "x"),
 		"keys": second(c.Keys(ctx)), "add key": second(c.AddKey(ctx, api.NewKey{Name: "x"})), "revoke": c.RevokeKey(ctx, "x"),
 		"change key": second(c.ChangeKey(ctx, "x", api.KeyChange{})), "remove key": c.RemoveKey(ctx, "x"),
 		"providers": second(c.Providers(ctx)), "add provider": second(c.AddProvider(ctx, api.NewProvider{ID: "x", Kind: "x", BaseURL: "x"})),

@@ -145,8 +145,8 @@ func (c *Client) ChangeAccount(ctx context.Context, id string, ch AccountChange)
 }
 
 // ClearAccount implements Service.
-func (c *Client) ClearAccount(ctx context.Context, id string) (out AccountView, err error) {
-	err = c.do(ctx, http.MethodPost, "/api/accounts/"+url.PathEscape(id)+"/clear", nil, &out)
+func (c *Client) ClearAccount(ctx context.Context, id, model string) (out AccountView, err error) {
+	err = c.do(ctx, http.MethodPost, "/api/accounts/"+url.PathEscape(id)+"/clear", cleared{model}, &out)
 	return out, err
 }
 

@@ -64,6 +64,11 @@ type items[T any] struct {
 	Items []T `json:"items"`
 }
 
+// cleared is the body of a call that ends pauses.
+type cleared struct {
+	Model string `json:"model,omitempty"`
+}
+
 // pasted is the body of what a person pasted into a sign-in.
 type pasted struct {
 	Text secret.Value `json:"text"`

@@ -36,6 +36,7 @@ var endpoints = slices.Concat(
 	feedEndpoints,
 	statusEndpoints,
 	accountEndpoints,
+	poolEndpoints,
 	loginEndpoints,
 	fileEndpoints,
 	keyEndpoints,

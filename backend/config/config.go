@@ -76,6 +76,7 @@ type Provider struct {
 	Quirks     []string          `yaml:"quirks"`       // names of known oddities
 	Priority   int               `yaml:"priority"`     // lower comes first
 	Limits     ProviderLimits    `yaml:"limits"`
+	Pool       Pool              `yaml:"pool"`
 	Timeouts   ProviderTimeouts  `yaml:"timeouts"`
 	Thinking   Thinking          `yaml:"thinking"`
 }
@@ -90,6 +91,34 @@ type Thinking struct {
 type ProviderLimits struct {
 	Concurrent int `yaml:"concurrent"` // calls at once per account, 0 = the provider's own limit
 }
+
+// Pool says how the accounts of a provider are used.
+type Pool struct {
+	Strategy  string        `yaml:"strategy"`   // one of Strategies; "" = least-loaded
+	Sticky    string        `yaml:"sticky"`     // one of Stickinesses; "" = on
+	StickyFor time.Duration `yaml:"sticky_for"` // how long a conversation stays bound after its last request; 0 = an hour
+	Reserve   int           `yaml:"reserve"`    // percent of each allowance that is left alone
+	Tags      []string      `yaml:"tags"`       // only accounts with one of these are used; none = all
+	Checks    Checks        `yaml:"checks"`
+}
+
+// Checks says whether accounts are looked after without being used. They cost nothing.
+type Checks struct {
+	Every time.Duration `yaml:"every"` // 0 = never
+}
+
+// Strategies are the ways to choose among the accounts of a pool.
+var Strategies = []string{"least-loaded", "round-robin", "fill-first", "weighted", "soonest-reset"}
+
+// Stickinesses say which conversations stay on one account: all, those that the app names, or none.
+var Stickinesses = []string{"on", "session", "off"}
+
+// MaxReserve is the largest share of an allowance that can be kept back, in percent, and LeastCheck the shortest time
+// between two checks of an account.
+const (
+	MaxReserve = 90
+	LeastCheck = time.Minute
+)
 
 // ProviderTimeouts replaces Timeouts for one provider where it is not 0.
 type ProviderTimeouts struct {

@@ -40,6 +40,14 @@ schema_version: 1
 #     priority: 10                # lower comes first where several providers list a model
 #   kiro:
 #     enabled: true               # a provider that is off by default
+#     pool:                       # how its accounts are used
+#       strategy: least-loaded    # or round-robin, fill-first, weighted, soonest-reset
+#       sticky: on                # conversations stay on an account; session: only those that the app names; off
+#       sticky_for: 1h            # after their last request
+#       reserve: 0                # percent of each allowance that is left alone
+#       tags: []                  # only accounts with one of these
+#       checks:
+#         every: off              # 30m: look after the accounts by what is free
 
 # routing:
 #   aliases:

@@ -167,6 +167,23 @@ func (c *checker) provider(key, id string, p Provider) {
 	if p.Limits.Concurrent < 0 {
 		c.fail(key+".limits.concurrent", "this cannot be less than 0")
 	}
+	c.pool(key+".pool", p.Pool)
+}
+
+// pool checks how the accounts of a provider are used.
+func (c *checker) pool(key string, p Pool) {
+	if p.Strategy != "" && !slices.Contains(Strategies, p.Strategy) {
+		c.fail(key+".strategy", strconv.Quote(p.Strategy)+" is no strategy: use one of "+strings.Join(Strategies, ", "))
+	}
+	if p.Sticky != "" && !slices.Contains(Stickinesses, p.Sticky) {
+		c.fail(key+".sticky", strconv.Quote(p.Sticky)+" is not known here: use one of "+strings.Join(Stickinesses, ", "))
+	}
+	if p.Reserve < 0 || p.Reserve > MaxReserve {
+		c.fail(key+".reserve", "this is a share of each allowance in percent, from 0 to "+strconv.Itoa(MaxReserve))
+	}
+	if e := p.Checks.Every; e != 0 && e < LeastCheck {
+		c.fail(key+".checks.every", "services take more than one check a minute for misuse: write 1m or more, or off")
+	}
 }
 
 // hostish reports whether h may be a host, with or without a port.

@@ -21,6 +21,19 @@ type Account struct {
 	Link               string // where a person can mend its state
 	Renews             bool   // the login can be renewed
 	Issued, Expires    time.Time
+	Tags               []string
+	Weight             int       // share of the calls, 0 = 1
+	Reserve            int       // percent of each allowance that is left alone, -1 = what the provider says
+	Kind               string    // of the reason
+	Since              time.Time // since when the state is what it is
+}
+
+// Health is what is written of an account when its health changes.
+type Health struct {
+	ID, State, Kind, Reason, Link string
+	Since                         time.Time
+	Notes                         map[string]string
+	Cooling                       []Cooldown
 }
 
 // Cooldown is a pause of an account for one model, a pattern of models, or all ("*").
@@ -28,11 +41,13 @@ type Cooldown struct {
 	Account, Model string
 	Absent         bool // the account does not have the model
 	Until          time.Time
-	Reason         string
+	Kind, Reason   string
+	Since          time.Time
 	Level          int // how many pauses in a row this is
 }
 
-const accountColumns = `id, provider, name, priority, enabled, owner, state, reason, settings, notes, proxy, max_concurrent, created_at, login, identity, link, renews, issued_at, expires_at`
+const accountColumns = `id, provider, name, priority, enabled, owner, state, reason, settings, notes, proxy, max_concurrent, created_at, login, identity, link,
+ renews, issued_at, expires_at, tags, weight, reserve, kind, since_at`
 
 // Accounts returns all accounts.
 func (d *DB) Accounts(ctx context.Context) ([]Account, error) {
@@ -41,14 +56,18 @@ func (d *DB) Accounts(ctx context.Context) ([]Account, error) {
 
 func scanAccount(row scanner) (Account, error) {
 	var a Account
-	var settings, notes string
-	var created, issued, expires int64
+	var settings, notes, tags string
+	var created, issued, expires, since int64
 	err := row.Scan(&a.ID, &a.Provider, &a.Name, &a.Priority, &a.Enabled, &a.Owner, &a.State, &a.Reason,
-		&settings, &notes, &a.Proxy, &a.MaxConcurrent, &created, &a.Login, &a.Identity, &a.Link, &a.Renews, &issued, &expires)
+		&settings, &notes, &a.Proxy, &a.MaxConcurrent, &created, &a.Login, &a.Identity, &a.Link, &a.Renews, &issued, &expires,
+		&tags, &a.Weight, &a.Reserve, &a.Kind, &since)
 	if err != nil {
 		return a, err
 	}
-	a.Created, a.Issued, a.Expires = fromMillis(created), fromMillis(issued), fromMillis(expires)
+	a.Created, a.Issued, a.Expires, a.Since = fromMillis(created), fromMillis(issued), fromMillis(expires), fromMillis(since)
+	if a.Tags, err = unpack[[]string](tags); err != nil {
+		return a, err
+	}
 	if a.Settings, err = unpack[map[string]string](settings); err != nil {
 		return a, err
 	}
@@ -59,15 +78,17 @@ func scanAccount(row scanner) (Account, error) {
 // PutAccount writes an account, new or changed.
 func (d *DB) PutAccount(ctx context.Context, a Account) error {
 	_, err := d.exec(ctx, `INSERT INTO accounts(`+accountColumns+`)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
 ON CONFLICT (id) DO UPDATE SET provider = excluded.provider, name = excluded.name, priority = excluded.priority,
   enabled = excluded.enabled, owner = excluded.owner, state = excluded.state, reason = excluded.reason,
   settings = excluded.settings, notes = excluded.notes, proxy = excluded.proxy, max_concurrent = excluded.max_concurrent,
   login = excluded.login, identity = excluded.identity, link = excluded.link, renews = excluded.renews,
-  issued_at = excluded.issued_at, expires_at = excluded.expires_at`,
+  issued_at = excluded.issued_at, expires_at = excluded.expires_at, tags = excluded.tags, weight = excluded.weight,
+  reserve = excluded.reserve, kind = excluded.kind, since_at = excluded.since_at`,
 		a.ID, a.Provider, a.Name, a.Priority, a.Enabled, a.Owner, a.State, a.Reason,
 		pack(a.Settings), pack(a.Notes), a.Proxy, a.MaxConcurrent, millis(a.Created),
-		a.Login, a.Identity, a.Link, a.Renews, millis(a.Issued), millis(a.Expires))
+		a.Login, a.Identity, a.Link, a.Renews, millis(a.Issued), millis(a.Expires),
+		pack(a.Tags), a.Weight, a.Reserve, a.Kind, millis(a.Since))
 	return err
 }
 
@@ -79,14 +100,14 @@ func (d *DB) DeleteAccount(ctx context.Context, id string) error {
 // Cooldowns returns the pauses that end after now.
 func (d *DB) Cooldowns(ctx context.Context, now time.Time) ([]Cooldown, error) {
 	return all(ctx, d.from(ctx), scanCooldown,
-		`SELECT account, model, absent, until_at, reason, level FROM cooldowns WHERE until_at > $1 ORDER BY account, model`, millis(now))
+		`SELECT account, model, absent, until_at, kind, reason, since_at, level FROM cooldowns WHERE until_at > $1 ORDER BY account, model`, millis(now))
 }
 
 func scanCooldown(row scanner) (Cooldown, error) {
 	var c Cooldown
-	var until int64
-	err := row.Scan(&c.Account, &c.Model, &c.Absent, &until, &c.Reason, &c.Level)
-	c.Until = fromMillis(until)
+	var until, since int64
+	err := row.Scan(&c.Account, &c.Model, &c.Absent, &until, &c.Kind, &c.Reason, &since, &c.Level)
+	c.Until, c.Since = fromMillis(until), fromMillis(since)
 	return c, err
 }
 
@@ -98,21 +119,66 @@ func (d *DB) SetLoginTimes(ctx context.Context, id string, issued, expires time.
 
 // SaveHealth writes the state of one account and replaces its cool-downs. An account that is gone is no error: it was
 // removed while its last call ran.
-func (d *DB) SaveHealth(ctx context.Context, id, state, reason, link string, notes map[string]string, cooling []Cooldown) error {
+func (d *DB) SaveHealth(ctx context.Context, h Health) error {
 	return d.Batch(ctx, func(ctx context.Context) error {
-		n, err := d.exec(ctx, `UPDATE accounts SET state = $2, reason = $3, link = $4, notes = $5 WHERE id = $1`, id, state, reason, link, pack(notes))
+		n, err := d.exec(ctx, `UPDATE accounts SET state = $2, kind = $3, reason = $4, link = $5, since_at = $6, notes = $7 WHERE id = $1`,
+			h.ID, h.State, h.Kind, h.Reason, h.Link, millis(h.Since), pack(h.Notes))
 		if err != nil || n == 0 {
 			return err
 		}
-		if _, err := d.exec(ctx, `DELETE FROM cooldowns WHERE account = $1`, id); err != nil {
+		if _, err := d.exec(ctx, `DELETE FROM cooldowns WHERE account = $1`, h.ID); err != nil {
 			return err
 		}
-		for _, c := range cooling {
-			if _, err := d.exec(ctx, `INSERT INTO cooldowns(account, model, absent, until_at, reason, level) VALUES ($1, $2, $3, $4, $5, $6)`,
-				id, c.Model, c.Absent, millis(c.Until), c.Reason, c.Level); err != nil {
+		for _, c := range h.Cooling {
+			if _, err := d.exec(ctx, `INSERT INTO cooldowns(account, model, absent, until_at, kind, reason, since_at, level) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+				h.ID, c.Model, c.Absent, millis(c.Until), c.Kind, c.Reason, millis(c.Since), c.Level); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// Outcome is how one call of an account ended.
+type Outcome struct {
+	At   int64  `json:"at"`             // Unix milliseconds
+	Kind string `json:"kind,omitempty"` // of the error, "" = it went well
+}
+
+// Use is what an account has been used for, and what its service said is left of its allowances.
+type Use struct {
+	Account        string
+	LastUsed       time.Time
+	Served, Failed int64
+	Recent         []Outcome // oldest first
+	QuotaAt        time.Time // zero = it was never asked
+	Quota          string    // JSON of who keeps it
+}
+
+// Uses returns the use of all accounts. A row that cannot be read is left out: it is only a memory.
+func (d *DB) Uses(ctx context.Context) ([]Use, error) {
+	rows, err := all(ctx, d.from(ctx), scanUse, `SELECT account, last_used, served, failed, recent, quota_at, quota FROM account_use ORDER BY account`)
+	return rows, err
+}
+
+func scanUse(row scanner) (Use, error) {
+	var u Use
+	var last, at int64
+	var recent string
+	if err := row.Scan(&u.Account, &last, &u.Served, &u.Failed, &recent, &at, &u.Quota); err != nil {
+		return u, err
+	}
+	u.LastUsed, u.QuotaAt = fromMillis(last), fromMillis(at)
+	u.Recent, _ = unpack[[]Outcome](recent) // an unreadable one stays empty
+	return u, nil
+}
+
+// SaveUse keeps the use of an account. One that is gone is no error.
+func (d *DB) SaveUse(ctx context.Context, u Use) error {
+	_, err := d.exec(ctx, `INSERT INTO account_use(account, last_used, served, failed, recent, quota_at, quota)
+SELECT $1, $2, $3, $4, $5, $6, $7 WHERE EXISTS (SELECT 1 FROM accounts WHERE id = $1)
+ON CONFLICT (account) DO UPDATE SET last_used = excluded.last_used, served = excluded.served, failed = excluded.failed,
+  recent = excluded.recent, quota_at = excluded.quota_at, quota = excluded.quota`,
+		u.Account, millis(u.LastUsed), u.Served, u.Failed, pack(u.Recent), millis(u.QuotaAt), u.Quota)
+	return err
 }

@@ -149,6 +149,24 @@ CREATE TABLE usage_first (
   n BIGINT NOT NULL,
   PRIMARY KEY (slot, client_key, provider, account, model, step)
 );
+`, `
+ALTER TABLE accounts ADD COLUMN tags TEXT NOT NULL DEFAULT 'null';
+ALTER TABLE accounts ADD COLUMN weight BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE accounts ADD COLUMN reserve BIGINT NOT NULL DEFAULT -1;
+ALTER TABLE accounts ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+ALTER TABLE accounts ADD COLUMN since_at BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE cooldowns ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+ALTER TABLE cooldowns ADD COLUMN since_at BIGINT NOT NULL DEFAULT 0;
+UPDATE accounts SET priority = 100 WHERE priority < 1;
+CREATE TABLE account_use (
+  account TEXT PRIMARY KEY REFERENCES accounts(id) ON DELETE CASCADE,
+  last_used BIGINT NOT NULL,
+  served BIGINT NOT NULL,
+  failed BIGINT NOT NULL,
+  recent TEXT NOT NULL,
+  quota_at BIGINT NOT NULL,
+  quota TEXT NOT NULL
+);
 `}
 
 // migrate brings the schema up to date. A database that is up to date costs one query.

@@ -200,20 +200,21 @@ func TestAccountsAndCooldowns(t *testing.T) {
 	db := reopen(t, path)
 	ctx := t.Context()
 	a := Account{ID: "a", Provider: "kiro", Name: "Ann's", Priority: 2, Enabled: true, Owner: "ours", State: "ready",
-		Settings: map[string]string{"z": "1", "base_url": "https://x"}, Notes: map[string]string{}, Proxy: "socks5://h", MaxConcurrent: 3, Created: moment}
-	b := Account{ID: "b", Provider: "kiro", Name: "Bo's", Priority: 1, Settings: map[string]string{}, Notes: map[string]string{}}
+		Settings: map[string]string{"z": "1", "base_url": "https://x"}, Notes: map[string]string{}, Proxy: "socks5://h", MaxConcurrent: 3, Created: moment,
+		Tags: []string{"work", "paid"}, Weight: 3, Reserve: 10}
+	b := Account{ID: "b", Provider: "kiro", Name: "Bo's", Priority: 1, Settings: map[string]string{}, Notes: map[string]string{}, Tags: []string{}}
 	check(t, db.PutAccount(ctx, a))
 	check(t, db.PutAccount(ctx, b))
 	a.Name, a.Enabled = "Ann", false
 	check(t, db.PutAccount(ctx, a))
 	cool := []Cooldown{
-		{Account: "a", Model: "*", Until: moment.Add(time.Hour), Reason: "no credit"},
+		{Account: "a", Model: "*", Until: moment.Add(time.Hour), Kind: "no_credit", Reason: "no credit", Since: moment},
 		{Account: "a", Model: "m", Absent: true, Until: moment.Add(time.Minute), Level: 3},
 		{Account: "a", Model: "over", Until: moment.Add(-time.Minute)},
 	}
-	check(t, db.SaveHealth(ctx, "a", "needs_login", "refused", "", map[string]string{"k": "v"}, cool))
-	check(t, db.SaveHealth(ctx, "gone", "ready", "", "", nil, cool))
-	a.State, a.Reason, a.Notes = "needs_login", "refused", map[string]string{"k": "v"}
+	check(t, db.SaveHealth(ctx, Health{ID: "a", State: "needs_login", Kind: "auth_expired", Reason: "refused", Since: moment, Notes: map[string]string{"k": "v"}, Cooling: cool}))
+	check(t, db.SaveHealth(ctx, Health{ID: "gone", State: "ready", Cooling: cool}))
+	a.State, a.Kind, a.Reason, a.Since, a.Notes = "needs_login", "auth_expired", "refused", moment, map[string]string{"k": "v"}
 
 	again := reopen(t, path)
 	got, err := again.Accounts(ctx)
@@ -223,7 +224,7 @@ func TestAccountsAndCooldowns(t *testing.T) {
 	check(t, err)
 	diff(t, cool[:2], pauses)
 
-	check(t, db.SaveHealth(ctx, "a", "ready", "", "", nil, nil))
+	check(t, db.SaveHealth(ctx, Health{ID: "a", State: "ready"}))
 	pauses, err = db.Cooldowns(ctx, moment)
 	check(t, err)
 	diff(t, []Cooldown(nil), pauses)
@@ -237,9 +238,26 @@ func TestRemovedAccountTakesItsCooldownsAlong(t *testing.T) {
 	db := open(t)
 	ctx := t.Context()
 	check(t, db.PutAccount(ctx, Account{ID: "a"}))
-	check(t, db.SaveHealth(ctx, "a", "", "", "", nil, []Cooldown{{Model: "m", Until: moment}}))
+	check(t, db.SaveHealth(ctx, Health{ID: "a", Cooling: []Cooldown{{Model: "m", Until: moment}}}))
 	check(t, db.DeleteAccount(ctx, "a"))
 	got, err := db.Cooldowns(ctx, time.Time{})
+	check(t, err)
+	diff(t, 0, len(got))
+}
+
+func TestUseOfAccounts(t *testing.T) {
+	db := open(t)
+	ctx := t.Context()
+	check(t, db.PutAccount(ctx, Account{ID: "a"}))
+	u := Use{Account: "a", LastUsed: moment, Served: 7, Failed: 2, Recent: []Outcome{{At: 1}, {At: 2, Kind: "timeout"}}, QuotaAt: moment, Quota: "[]"}
+	check(t, db.SaveUse(ctx, Use{Account: "a", Served: 1}))
+	check(t, db.SaveUse(ctx, u))
+	check(t, db.SaveUse(ctx, Use{Account: "gone", Served: 1}))
+	got, err := db.Uses(ctx)
+	check(t, err)
+	diff(t, []Use{u}, got)
+	check(t, db.DeleteAccount(ctx, "a"))
+	got, err = db.Uses(ctx)
 	check(t, err)
 	diff(t, 0, len(got))
 }

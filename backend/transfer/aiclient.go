@@ -87,6 +87,9 @@ func (p *plan) poolEntry(f finding, old string, k poolKind, e object, i int, ran
 		a.priority = 100 // what that program takes for a missing one
 	}
 	a.priority = e.number("priority", a.priority)
+	if a.priority == 0 && ranked {
+		a.priority = 1 // its first place; here places begin with 1
+	}
 	if id := e.text("uuid"); id != "" {
 		a.id = stableID(old, id)
 	}

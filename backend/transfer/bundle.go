@@ -57,6 +57,9 @@ type accountDoc struct {
 	Notes         map[string]string `json:"notes,omitzero"`
 	Proxy         string            `json:"proxy,omitzero"`
 	MaxConcurrent int               `json:"max_concurrent,omitzero"`
+	Tags          []string          `json:"tags,omitzero"`
+	Weight        int               `json:"weight,omitzero"`
+	Reserve       *int              `json:"reserve,omitzero"`
 	Created       time.Time         `json:"created,omitzero"`
 	Login         string            `json:"login,omitzero"`
 	Secret        jsontext.Value    `json:"secret,omitzero"`

@@ -73,6 +73,7 @@ func Export(ctx context.Context, o Owners, passphrase secret.Value) ([]byte, Rep
 		b.Accounts = append(b.Accounts, accountDoc{
 			ID: c.ID, Provider: c.Provider, Name: c.Name, Priority: c.Priority, Enabled: c.Enabled, Settings: c.Settings, Notes: c.Notes,
 			Proxy: c.Proxy, MaxConcurrent: c.MaxConcurrent, Created: c.Created, Login: c.Login, Secret: raw(c.Secret.Reveal()),
+			Tags: c.Tags, Weight: c.Weight, Reserve: c.Reserve,
 		})
 		note := ""
 		if c.Renews {

@@ -211,7 +211,7 @@ func (h Host) state() string {
 	var b strings.Builder
 	for _, a := range h.Accounts.List() {
 		fmt.Fprintf(&b, "%s/%s %s", a.Provider, a.Name, a.State)
-		if a.Priority != 0 {
+		if a.Priority != account.DefaultPriority {
 			fmt.Fprintf(&b, " priority %d", a.Priority)
 		}
 		if a.MaxConcurrent != 0 {

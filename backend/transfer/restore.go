@@ -43,6 +43,7 @@ func restoreAccount(ctx context.Context, pools *account.Pools, d accountDoc, rep
 	c := account.Carried{
 		ID: d.ID, Provider: d.Provider, Name: d.Name, Priority: d.Priority, Enabled: d.Enabled, Settings: d.Settings, Notes: d.Notes,
 		Proxy: d.Proxy, MaxConcurrent: d.MaxConcurrent, Created: d.Created, Login: d.Login, Secret: secret.New(string(d.Secret)),
+		Tags: d.Tags, Weight: d.Weight, Reserve: d.Reserve,
 	}
 	_, err := pools.TakeIn(ctx, c, replace)
 	switch there, ok := errors.AsType[*account.ThereError](err); {

@@ -104,13 +104,14 @@ record:
 
 // full is a computer with one of everything.
 func full(t *testing.T) (c *computer, key secret.Value) {
+	keep := 20
 	c = newComputer(t, settings)
 	for _, a := range []struct {
 		account.Account
 		provider.Credential
 	}{
-		{account.Account{Provider: "kiro", Name: "by key", Priority: 2, Enabled: true, Proxy: "http://u:canary-proxy@h:1"}, provider.Credential{Access: secret.New("canary-key")}},
-		{account.Account{Provider: "kiro", Name: "signed in", Login: "social", Settings: map[string]string{"pin": "canary-pin", "region": "eu"}}, provider.Credential{
+		{account.Account{Provider: "kiro", Name: "by key", Priority: 2, Tags: []string{"paid"}, Weight: 4, Reserve: &keep, Enabled: true, Proxy: "http://u:canary-proxy@h:1"}, provider.Credential{Access: secret.New("canary-key")}},
+		{account.Account{Provider: "kiro", Name: "signed in", Priority: 1, Login: "social", Settings: map[string]string{"pin": "canary-pin", "region": "eu"}}, provider.Credential{
 			Access: secret.New("canary-access"), Refresh: secret.New("canary-refresh"), Secret: secret.New("canary-secret"),
 			Issued: time.UnixMilli(1_800_000_000_000), Expiry: time.UnixMilli(1_800_000_100_000), Extra: map[string]string{provider.ExtraEmail: "me@example.com", "n": "1"},
 		}},

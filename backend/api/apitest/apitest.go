@@ -62,6 +62,8 @@ type Service struct {
 	LastRouteQ     api.RouteQuery
 	LastRequestsQ  api.RequestQuery
 	LastUsageQ     api.UsageQuery
+	PoolList       []api.PoolView
+	LastOrder      api.AccountOrder
 	Err            error // what every call returns, unless nil
 	// Label is what StartLogin and AddAccount refuse with until the risk is accepted, "" = nothing.
 	Label  string
@@ -158,6 +160,18 @@ func (s *Service) ChangeAccount(_ context.Context, id string, c api.AccountChang
 	if c.Proxy != nil {
 		s.Secrets["proxy/"+id] = *c.Proxy
 	}
+	if c.Tags != nil {
+		a.Tags = *c.Tags
+	}
+	if c.Weight != nil {
+		a.Weight = *c.Weight
+	}
+	if c.Reserve != nil {
+		a.Reserve = c.Reserve
+	}
+	if c.MaxConcurrent != nil {
+		a.MaxConcurrent = *c.MaxConcurrent
+	}
 	if c.Key != nil {
 		s.Secrets[id] = *c.Key
 	}
@@ -165,11 +179,15 @@ func (s *Service) ChangeAccount(_ context.Context, id string, c api.AccountChang
 }
 
 // ClearAccount implements api.Service.
-func (s *Service) ClearAccount(_ context.Context, id string) (api.AccountView, error) {
+func (s *Service) ClearAccount(_ context.Context, id, model string) (api.AccountView, error) {
 	defer s.lock()()
 	a, err := s.account(id)
 	if err != nil {
 		return api.AccountView{}, err
+	}
+	if model != "" {
+		a.Cooling = slices.DeleteFunc(a.Cooling, func(c api.CoolDownView) bool { return c.Model == model })
+		return *a, nil
 	}
 	a.State, a.Cooling = "ready", nil
 	return *a, nil

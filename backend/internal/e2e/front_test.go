@@ -204,7 +204,7 @@ func TestUpstreamRefusalIsNeverTheClients(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, a := range list {
-				if _, err := b.Backend.ClearAccount(t.Context(), a.ID); err != nil {
+				if _, err := b.Backend.ClearAccount(t.Context(), a.ID, ""); err != nil {
 					t.Fatal(err)
 				}
 			}

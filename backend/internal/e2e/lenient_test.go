@@ -111,6 +111,6 @@ func readMessage(body string) (m message) {
 func rested(t *testing.T, b *testkit.Bay) {
 	t.Helper()
 	for _, a := range must(b.Backend.Accounts(t.Context()))(t) {
-		must(b.Backend.ClearAccount(t.Context(), a.ID))(t)
+		must(b.Backend.ClearAccount(t.Context(), a.ID, ""))(t)
 	}
 }

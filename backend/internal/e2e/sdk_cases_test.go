@@ -606,7 +606,7 @@ func (c *cell) restore() {
 		c.Fatal(err)
 	}
 	for _, a := range list {
-		if _, err := c.bay.Backend.ClearAccount(c.Context(), a.ID); err != nil {
+		if _, err := c.bay.Backend.ClearAccount(c.Context(), a.ID, ""); err != nil {
 			c.Fatal(err)
 		}
 	}
