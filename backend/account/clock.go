@@ -12,6 +12,7 @@ func (p *Pools) Wake(back time.Duration) {
 }
 
 func (p *Pools) clockBack(back time.Duration) {
+	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range p.entries {
@@ -21,6 +22,6 @@ func (p *Pools) clockBack(back time.Duration) {
 		for _, c := range e.cool {
 			c.until = c.until.Add(-back)
 		}
-		e.coolest = e.coolest.Add(-back)
+		e.refresh(now)
 	}
 }
