@@ -16,6 +16,16 @@ export interface AccountChange {
 	priority?: number;
 	proxy?: string;
 	key?: string;
+	max_concurrent?: number;
+	tags?: string[];
+	weight?: number;
+	reserve?: number;
+}
+
+export interface AccountOrder {
+	provider: string;
+	ids?: string[];
+	tiers?: string[][];
 }
 
 export interface AccountView {
@@ -23,15 +33,30 @@ export interface AccountView {
 	provider: string;
 	name: string;
 	state: string;
+	kind?: string;
 	reason?: string;
+	since?: string;
+	until?: string;
 	enabled: boolean;
 	priority: number;
 	owner?: string;
 	settings?: Record<string, string>;
 	proxy?: string;
 	max_concurrent?: number;
+	limit?: number;
 	in_flight: number;
+	bound?: number;
+	tags?: string[];
+	weight: number;
+	reserve?: number;
 	cooling?: CoolDownView[];
+	last_used?: string;
+	served: number;
+	failed: number;
+	recent?: OutcomeView[];
+	quota?: QuotaReading;
+	check?: CheckView;
+	origin: OriginView;
 	created?: string;
 	login?: string;
 	identity?: string;
@@ -98,6 +123,17 @@ export interface ChainView {
 	locked_by?: string;
 }
 
+export interface CheckView {
+	at: string;
+	ok: boolean;
+	kind?: string;
+	note?: string;
+}
+
+export interface ChecksView {
+	every: number;
+}
+
 export interface ClearRequest {
 	what: string[];
 	before?: string;
@@ -105,8 +141,11 @@ export interface ClearRequest {
 
 export interface CoolDownView {
 	model?: string;
+	kind?: string;
 	reason?: string;
+	since?: string;
 	until: string;
+	absent?: boolean;
 }
 
 export interface CreatedKey {
@@ -349,6 +388,9 @@ export interface NewAccount {
 	settings?: Record<string, string>;
 	priority?: number;
 	proxy?: string;
+	tags?: string[];
+	weight?: number;
+	reserve?: number;
 	accept_risk?: boolean;
 }
 
@@ -397,11 +439,54 @@ export interface OpenedLink {
 	url: string;
 }
 
+export interface OriginView {
+	kind: string;
+	login?: string;
+	plan?: string;
+	program?: string;
+	path?: string;
+}
+
+export interface OutcomeView {
+	at: string;
+	kind?: string;
+}
+
 export interface PackageView {
 	kind: string;
 	url: string;
 	size: number;
 	sha256: string;
+}
+
+export interface PoolChange {
+	strategy?: string;
+	sticky?: string;
+	sticky_for?: number;
+	reserve?: number;
+	tags?: string[];
+	check_every?: number;
+	enabled?: boolean;
+}
+
+export interface PoolView {
+	provider: string;
+	name: string;
+	enabled: boolean;
+	default: boolean;
+	strategy: string;
+	sticky: string;
+	sticky_for: number;
+	reserve: number;
+	tags?: string[];
+	checks: ChecksView;
+	accounts: number;
+	states?: Record<string, number>;
+	order?: string[];
+	in_flight: number;
+	waiting: number;
+	bound: number;
+	soonest?: string;
 }
 
 export interface PresetView {
@@ -463,6 +548,14 @@ export interface ProviderView {
 	logins?: LoginOption[];
 	models: number;
 	accounts?: Record<string, number>;
+}
+
+export interface QuotaReading {
+	windows: QuotaView[];
+	taken_at?: string;
+	stale?: boolean;
+	note?: string;
+	none?: boolean;
 }
 
 export interface QuotaView {
@@ -882,11 +975,13 @@ export interface Calls {
 		body: AccountChange;
 		answer: AccountView;
 	};
-	/** Ends its pauses. */
+	/** Ends its pauses for a model, or all of them and whatever else keeps it from being used. */
 	"POST /api/accounts/{id}/clear": {
 		path: { id: string };
 		query: undefined;
-		body: undefined;
+		body: {
+			model?: string;
+		};
 		answer: AccountView;
 	};
 	/** Asks its service for what is free. */
@@ -918,6 +1013,31 @@ export interface Calls {
 		query: undefined;
 		body: undefined;
 		answer: undefined;
+	};
+	/** How the accounts of each provider are used together. */
+	"GET /api/pools": {
+		path: undefined;
+		query: undefined;
+		body: undefined;
+		answer: {
+			items: PoolView[];
+		};
+	};
+	/** Changes what is named of a pool. */
+	"PATCH /api/pools/{provider}": {
+		path: { provider: string };
+		query: undefined;
+		body: PoolChange;
+		answer: PoolView;
+	};
+	/** Puts the accounts of a provider in order. */
+	"POST /api/accounts/order": {
+		path: undefined;
+		query: undefined;
+		body: AccountOrder;
+		answer: {
+			items: AccountView[];
+		};
 	};
 	/** The sign-ins of the last minutes, latest first. */
 	"GET /api/logins": {
