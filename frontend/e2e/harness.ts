@@ -91,7 +91,7 @@ export class Patchbay {
 
 	/** A link that opens the page once. */
 	async link(): Promise<string> {
-		return (await this.command("open", "--print")).match(/http\S+/)?.[0] ?? "";
+		return (await this.api<{ url: string }>("POST", "/api/ui/ticket")).url;
 	}
 
 	/** Calls the management API, as the commands do. */

@@ -49,6 +49,16 @@ export interface Account {
 	renews?: boolean;
 	expires?: string;
 	next?: NextStep;
+	quota?: QuotaReading;
+}
+
+/** What a service said is left of an account's allowances. */
+export interface QuotaReading {
+	windows?: Quota[];
+	taken_at?: string;
+	stale?: boolean;
+	note?: string;
+	none?: boolean;
 }
 
 export interface Risk {
@@ -130,6 +140,7 @@ export interface Tokens {
 export interface RequestRow {
 	id: string;
 	at: string;
+	state?: "running" | "ok" | "failed" | "hung_up";
 	key?: string;
 	key_name?: string;
 	client: string;
@@ -188,4 +199,85 @@ export interface Model {
 
 export interface List<T> {
 	items: T[];
+}
+
+export interface CredentialFile {
+	id: string;
+	provider: string;
+	enabled: boolean;
+	status: string;
+	risk?: Risk;
+	instead?: string;
+	path: string;
+	program?: string;
+	state: string;
+	note?: string;
+	identity?: string;
+	email?: string;
+	plan?: string;
+	expires?: string;
+	over?: boolean;
+	adoptable?: boolean;
+	adoption?: string;
+	modified?: string;
+	account?: string;
+	label?: string;
+}
+
+export interface Preset {
+	id: string;
+	name: string;
+	kind: string;
+	usable: boolean;
+	base_url?: string;
+	region?: string;
+	group?: string;
+	key_url?: string;
+	no_key?: boolean;
+	notes?: string;
+	provider?: string;
+}
+
+export interface TestResult {
+	ok: boolean;
+	kind?: string;
+	message?: string;
+	models?: number;
+	base_url?: string;
+}
+
+// ---- routing ----
+
+export type StepState = "ready" | "resting" | "needs_you" | "off" | "no_account" | "unknown";
+
+export interface ChainStep {
+	target: string;
+	provider: string;
+	name?: string;
+	model?: string;
+	same_model?: boolean;
+	from?: string;
+	state: StepState;
+	ready: number;
+	accounts: number;
+	until?: string;
+	problem?: string;
+	can: { tools?: string; images?: string; documents?: string; thinking?: string; context?: number; max_output?: number };
+}
+
+export interface Chain {
+	of: string;
+	default?: boolean;
+	steps: ChainStep[];
+	locked_by?: string;
+}
+
+export interface Routing {
+	default: { provider?: string; name?: string; chosen: boolean; locked_by?: string };
+	chains: Chain[];
+	aliases: { name: string; target: string; scope: string; provider?: string; account?: string; label?: string; locked_by?: string; problem?: string }[];
+	model_fallbacks: { model: string; steps: ChainStep[]; locked_by?: string }[];
+	hidden: { patterns: string[]; locked_by?: string };
+	thinking: { provider: string; default?: string; max?: string; locked_by?: string }[];
+	max_attempts: number;
 }

@@ -3,10 +3,11 @@ import { known, t } from "../i18n/index.svelte";
 import type { Glyph } from "../ui/tones";
 
 /** How a request ended: the glyph and its word. 499 is nobody's fault: the app hung up. */
-export function result(r: Pick<RequestRow, "status" | "kind">): { glyph: Glyph; word: string } {
-	if (r.status === 0) return { glyph: "running", word: t("req.running") };
-	if (r.status === 499 || r.kind === "client_gone") return { glyph: "hungup", word: t("req.hungUpShort") };
-	if (r.kind || r.status >= 400) return { glyph: "stop", word: t("req.failed") };
+export function result(r: Pick<RequestRow, "state" | "status" | "kind">): { glyph: Glyph; word: string } {
+	const state = r.state ?? (r.status === 499 ? "hung_up" : r.kind || r.status >= 400 ? "failed" : "ok");
+	if (state === "running") return { glyph: "running", word: t("req.running") };
+	if (state === "hung_up") return { glyph: "hungup", word: t("req.hungUpShort") };
+	if (state === "failed") return { glyph: "stop", word: t("req.failed") };
 	return { glyph: "ready", word: t("req.answeredShort") };
 }
 

@@ -1,0 +1,42 @@
+import { get, origin, post, remove } from "../api/client";
+import { ApiError } from "../api/errors";
+import type { CreatedKey, List, Model } from "../api/types";
+import { t } from "../i18n/index.svelte";
+import { latest } from "./latest.svelte";
+import { providers } from "./providers.svelte";
+
+export interface Answer {
+	text: string;
+	provider: string;
+	ms: number;
+}
+
+/**
+ * Asks as an app does: through the model endpoint, with a key that lives for this one question. The model is the first
+ * one of the default provider.
+ */
+export async function ask(question: string): Promise<Answer> {
+	const provider = providers.value?.items.find((p) => p.default)?.id ?? "";
+	const { items } = await get<List<Model>>("/api/models?provider=" + encodeURIComponent(provider));
+	const model = items.find((m) => m.provider === provider) ?? items[0];
+	if (!model) throw new ApiError("model_not_found", t("first.noModel"));
+	const key = await post<CreatedKey>("/api/keys", { name: "Patchbay" });
+	try {
+		const began = performance.now();
+		const response = await fetch(origin + "/v1/chat/completions", {
+			method: "POST",
+			headers: { Authorization: `Bearer ${key.key}`, "Content-Type": "application/json" },
+			body: JSON.stringify({ model: model.id, messages: [{ role: "user", content: question }] }),
+		});
+		const body = (await response.json()) as { choices?: { message?: { content?: string } }[]; error?: { message?: string } };
+		if (!response.ok) throw new ApiError("upstream", body.error?.message ?? response.statusText, "", response.status);
+		return {
+			text: body.choices?.[0]?.message?.content ?? "",
+			provider: response.headers.get("X-Patchbay-Provider") ?? provider,
+			ms: performance.now() - began,
+		};
+	} finally {
+		await remove(`/api/keys/${key.id}`);
+		void latest.reload();
+	}
+}
