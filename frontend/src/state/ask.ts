@@ -1,6 +1,7 @@
-import { get, origin, post, remove } from "../api/client";
+import { get, origin, query } from "../api/client";
 import { ApiError } from "../api/errors";
-import type { CreatedKey, List, Model } from "../api/types";
+import type { List, Model } from "../api/types";
+import { session } from "../api/session.svelte";
 import { t } from "../i18n/index.svelte";
 import { latest } from "./latest.svelte";
 import { providers } from "./providers.svelte";
@@ -11,32 +12,24 @@ export interface Answer {
 	ms: number;
 }
 
-/**
- * Asks as an app does: through the model endpoint, with a key that lives for this one question. The model is the first
- * one of the default provider.
- */
+/** Asks as an app does, through the model endpoint; the session counts as a key. The model is the first one of the default provider. */
 export async function ask(question: string): Promise<Answer> {
 	const provider = providers.value?.items.find((p) => p.default)?.id ?? "";
-	const { items } = await get<List<Model>>("/api/models?provider=" + encodeURIComponent(provider));
+	const { items } = await get<List<Model>>("/api/models" + query({ provider }));
 	const model = items.find((m) => m.provider === provider) ?? items[0];
 	if (!model) throw new ApiError("model_not_found", t("first.noModel"));
-	const key = await post<CreatedKey>("/api/keys", { name: "Patchbay" });
-	try {
-		const began = performance.now();
-		const response = await fetch(origin + "/v1/chat/completions", {
-			method: "POST",
-			headers: { Authorization: `Bearer ${key.key}`, "Content-Type": "application/json" },
-			body: JSON.stringify({ model: model.id, messages: [{ role: "user", content: question }] }),
-		});
-		const body = (await response.json()) as { choices?: { message?: { content?: string } }[]; error?: { message?: string } };
-		if (!response.ok) throw new ApiError("upstream", body.error?.message ?? response.statusText, "", response.status);
-		return {
-			text: body.choices?.[0]?.message?.content ?? "",
-			provider: response.headers.get("X-Patchbay-Provider") ?? provider,
-			ms: performance.now() - began,
-		};
-	} finally {
-		await remove(`/api/keys/${key.id}`);
-		void latest.reload();
-	}
+	const began = performance.now();
+	const response = await fetch(origin + "/v1/chat/completions", {
+		method: "POST",
+		headers: { Authorization: `Bearer ${session.token}`, "Content-Type": "application/json" },
+		body: JSON.stringify({ model: model.id, messages: [{ role: "user", content: question }] }),
+	});
+	const body = (await response.json()) as { choices?: { message?: { content?: string } }[]; error?: { message?: string } };
+	void latest.reload();
+	if (!response.ok) throw new ApiError("upstream", body.error?.message ?? response.statusText, "", response.status);
+	return {
+		text: body.choices?.[0]?.message?.content ?? "",
+		provider: response.headers.get("X-Patchbay-Provider") ?? provider,
+		ms: performance.now() - began,
+	};
 }
