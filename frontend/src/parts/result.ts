@@ -2,13 +2,18 @@ import type { RequestRow } from "../api/types";
 import { known, t } from "../i18n/index.svelte";
 import type { Glyph } from "../ui/tones";
 
-/** How a request ended: the glyph and its word. 499 is nobody's fault: the app hung up. */
-export function result(r: Pick<RequestRow, "state" | "status" | "kind">): { glyph: Glyph; word: string } {
-	const state = r.state ?? (r.status === 499 ? "hung_up" : r.kind || r.status >= 400 ? "failed" : "ok");
-	if (state === "running") return { glyph: "running", word: t("req.running") };
-	if (state === "hung_up") return { glyph: "hungup", word: t("req.hungUpShort") };
-	if (state === "failed") return { glyph: "stop", word: t("req.failed") };
-	return { glyph: "ready", word: t("req.answeredShort") };
+/** How a request ended: the glyph and its word. That an app hung up is nobody's fault. */
+export function result(r: Pick<RequestRow, "state">): { glyph: Glyph; word: string } {
+	switch (r.state) {
+		case "running":
+			return { glyph: "running", word: t("req.running") };
+		case "hung_up":
+			return { glyph: "hungup", word: t("req.hungUpShort") };
+		case "failed":
+			return { glyph: "stop", word: t("req.failed") };
+		case "ok":
+			return { glyph: "ready", word: t("req.answeredShort") };
+	}
 }
 
 /** The kind of an error in a few words; its message says the rest. */

@@ -29,7 +29,7 @@ class Guide {
 	}
 
 	get answered(): boolean {
-		return (latest.value?.items ?? []).some((r) => r.status >= 200 && r.status < 400 && !r.kind);
+		return (latest.value?.items ?? []).some((r) => r.state === "ok");
 	}
 
 	/** An app has what it needs: an address and a key were copied, or a key was used. */
