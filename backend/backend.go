@@ -336,7 +336,7 @@ func (b *Backend) openFront() {
 		HasAccounts: b.accounts.HasAccounts,
 		Assumed:     func(id string) (int64, int64) { return b.presets.Load().Assumed(id) },
 		List: func(ctx context.Context, id string) ([]canon.Model, error) {
-			return b.accounts.Models(ctx, id), nil
+			return b.models(ctx, id), nil
 		},
 		Known: b.knownModel,
 		Bus:   b.bus,
@@ -346,7 +346,7 @@ func (b *Backend) openFront() {
 	b.prompts = prompt.New(b.log.For("prompt"))
 	b.setPrompts(cfg)
 	b.gateway = gateway.New(gateway.Options{
-		Planner: b.router, Accounts: b.accounts, Keys: b.keys, Prompts: b.prompts, Editors: editors(), Log: b.record, Limits: b.limits, Policy: b.policy, Paused: b.paused.Load, Logger: b.log.For("gateway"),
+		Planner: b.router, Accounts: b.accounts, Keys: b.keys, Prompts: b.prompts, Editors: editors(), Log: b.record, Limits: b.limits, Policy: b.policy, Thinking: b.thinking, Paused: b.paused.Load, Logger: b.log.For("gateway"),
 	})
 	b.server = server.New(b.serverOptions())
 }

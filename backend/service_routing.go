@@ -31,6 +31,24 @@ func (b *Backend) routing() route.Settings {
 	}
 }
 
+// thinking is how much the models of a provider think by the person's word.
+func (b *Backend) thinking(id string) gateway.Thinking {
+	t := b.settings.Current().Providers[id].Thinking
+	return gateway.ParseThinking(t.Default, t.Max)
+}
+
+// models are the models of a provider: those its accounts have, and those that the person added.
+func (b *Backend) models(ctx context.Context, id string) []canon.Model {
+	list := b.accounts.Models(ctx, id)
+	for _, extra := range b.settings.Current().Providers[id].Extra {
+		if !slices.ContainsFunc(list, func(m canon.Model) bool { return m.ID == extra }) {
+			m := b.knownModel(extra)
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
 // knownModel is what the tables of the wire formats and of the presets know of a model by its name. They are dated.
 func (b *Backend) knownModel(id string) canon.Model {
 	name := id

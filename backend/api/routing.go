@@ -53,7 +53,7 @@ type RoutingDefault struct {
 // ChainView is a chain from its start on.
 type ChainView struct {
 	Of       string          `json:"of"` // provider, or provider/model
-	Default  bool            `json:"default,omitempty"`
+	Default  bool            `json:"default,omitzero"`
 	Steps    []ChainStepView `json:"steps"` // the first is where the chain starts
 	LockedBy string          `json:"locked_by,omitempty"`
 }
@@ -64,7 +64,7 @@ type ChainStepView struct {
 	Provider  string    `json:"provider"`
 	Name      string    `json:"name,omitempty"`       // of the provider
 	Model     string    `json:"model,omitempty"`      // "" = it depends on the request
-	SameModel bool      `json:"same_model,omitempty"` // the model that was asked for, where the provider lists it
+	SameModel bool      `json:"same_model,omitzero"` // the model that was asked for, where the provider lists it
 	From      string    `json:"from,omitempty"`       // the chain whose step it is, where it is not one of this chain
 	State     string    `json:"state"`                // ready, resting, needs_you, off, no_account, unknown
 	Ready     int       `json:"ready"`                // accounts
@@ -80,8 +80,8 @@ type Abilities struct {
 	Images    string `json:"images,omitempty"`
 	Documents string `json:"documents,omitempty"`
 	Thinking  string `json:"thinking,omitempty"`
-	Context   int64  `json:"context,omitempty"` // tokens
-	MaxOutput int64  `json:"max_output,omitempty"`
+	Context   int64  `json:"context,omitzero"` // tokens
+	MaxOutput int64  `json:"max_output,omitzero"`
 }
 
 // AliasView is another name of a model.
@@ -152,16 +152,16 @@ type RouteQuery struct {
 	HeaderProvider string     `json:"header_provider,omitempty"` // that the header names
 	Key            string     `json:"key,omitempty"`             // id of the client key; "" = one without limits
 	Needs          RouteNeeds `json:"needs,omitzero"`
-	Tokens         int64      `json:"tokens,omitempty"`     // of the prompt, 0 = unknown
-	MaxOutput      int64      `json:"max_output,omitempty"` // tokens that the answer may have, 0 = unknown
+	Tokens         int64      `json:"tokens,omitzero"`     // of the prompt, 0 = unknown
+	MaxOutput      int64      `json:"max_output,omitzero"` // tokens that the answer may have, 0 = unknown
 }
 
 // RouteNeeds are what the request needs.
 type RouteNeeds struct {
-	Tools     bool `json:"tools,omitempty"`
-	Images    bool `json:"images,omitempty"`
-	Documents bool `json:"documents,omitempty"`
-	Thinking  bool `json:"thinking,omitempty"`
+	Tools     bool `json:"tools,omitzero"`
+	Images    bool `json:"images,omitzero"`
+	Documents bool `json:"documents,omitzero"`
+	Thinking  bool `json:"thinking,omitzero"`
 }
 
 // RouteView is where a request would go.
@@ -178,9 +178,9 @@ type RouteAnswer struct {
 	Account  string     `json:"account,omitempty"` // id
 	Label    string     `json:"label,omitempty"`   // the account's name
 	Model    string     `json:"model,omitempty"`
-	Rule     trace.Rule `json:"rule,omitempty"`
+	Rule     trace.Rule `json:"rule,omitzero"`
 	Kind     string     `json:"kind,omitempty"` // of the error
-	Status   int        `json:"status,omitempty"`
+	Status   int        `json:"status,omitzero"`
 	Message  string     `json:"message,omitempty"`
 	Until    time.Time  `json:"until,omitzero"` // the soonest time at which somebody could answer
 }

@@ -180,6 +180,9 @@ func (c *Call) prepare(cand *route.Candidate) (*canon.Request, error) {
 		req.Reasoning = *cand.Reasoning
 		req.Body = canon.Object{} // what the client wrote about reasoning no longer holds
 	}
+	if err := c.think(&req, cand); err != nil {
+		return nil, err
+	}
 	if err := c.system(&req, cand); err != nil {
 		return nil, err
 	}

@@ -86,6 +86,7 @@ type Gateway struct {
 	limits   func(providerID string) Limits
 	policy   func(providerID string) provider.Policy
 	paused   func() bool
+	thinking func(providerID string) Thinking
 	log      *slog.Logger
 	opaque   *opaqueStore
 	recent   recent
@@ -104,11 +105,13 @@ type Options struct {
 	Policy func(providerID string) provider.Policy
 	Paused func() bool // whether new calls are refused; nil = never
 	Logger *slog.Logger
+	// Thinking returns how much the models of a provider think by the person's word; nil = as requests say.
+	Thinking func(providerID string) Thinking
 }
 
 // New returns a Gateway.
 func New(o Options) *Gateway {
-	return &Gateway{plan: o.Planner, accounts: o.Accounts, keys: o.Keys, prompts: o.Prompts, editors: o.Editors, record: o.Log, limits: o.Limits, policy: o.Policy, paused: o.Paused, log: o.Logger, opaque: newOpaqueStore()}
+	return &Gateway{plan: o.Planner, accounts: o.Accounts, keys: o.Keys, prompts: o.Prompts, editors: o.Editors, record: o.Log, limits: o.Limits, policy: o.Policy, thinking: o.Thinking, paused: o.Paused, log: o.Logger, opaque: newOpaqueStore()}
 }
 
 // Caller says who asks and how.

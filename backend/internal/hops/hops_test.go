@@ -1,0 +1,284 @@
+// Package hops tests the way of requests through the whole program: fallbacks to providers of another kind, and what the trace
+// tells of them.
+package hops
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"patchbay/backend/api"
+	"patchbay/backend/internal/testkit"
+	"patchbay/backend/simulator"
+	"patchbay/backend/trace"
+)
+
+// hopConfig makes hop-PROVIDER a model of another provider, which goes to that provider when the other one cannot serve it.
+const hopConfig = `
+default_provider: compat
+routing:
+  aliases:
+    hop-openai: anthropic/claude-sonnet-4-5
+    hop-compat: gemini/gemini-2.5-flash
+    hop-anthropic: "openai:gpt-4.1"
+    hop-gemini: anthropic/claude-sonnet-4-5
+    hop-openai-responses: gemini/gemini-2.5-flash
+    hop-home-ollama: openai-responses/gpt-4.1
+    hop-kiro: "openai:gpt-4.1"
+  model_fallback:
+    hop-openai: [openai/gpt-4.1]
+    hop-compat: [compat/sim-chat]
+    hop-anthropic: [anthropic/claude-sonnet-4-5]
+    hop-gemini: [gemini/gemini-2.5-flash]
+    hop-openai-responses: [openai-responses/gpt-4.1]
+    hop-home-ollama: [home-ollama/qwen3-vl:8b]
+    hop-kiro: [kiro/claude-sonnet-4.6]
+`
+
+// dot is a picture of one pixel.
+const dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+// rich is a request of each protocol with system text, a tool, a picture, and a call with its result before the last words.
+var rich = map[string]struct{ path, body string }{
+	"openai": {"/v1/chat/completions", `{"model":"MODEL","messages":[{"role":"system","content":"Be brief."},
+		{"role":"user","content":[{"type":"text","text":"What is it?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,` + dot + `"}}]},
+		{"role":"assistant","tool_calls":[{"id":"call_1","type":"function","function":{"name":"look","arguments":"{\"b\":1,\"a\":2}"}}]},
+		{"role":"tool","tool_call_id":"call_1","content":"a dot"},{"role":"user","content":"Go on."}],
+		"tools":[{"type":"function","function":{"name":"look","description":"Looks.","parameters":{"type":"object","properties":{"b":{"type":"integer"},"a":{"type":"integer"}}}}}]}`},
+	"responses": {"/v1/responses", `{"model":"MODEL","instructions":"Be brief.","input":[
+		{"role":"user","content":[{"type":"input_text","text":"What is it?"},{"type":"input_image","image_url":"data:image/png;base64,` + dot + `"}]},
+		{"type":"function_call","call_id":"call_1","name":"look","arguments":"{\"b\":1,\"a\":2}"},{"type":"function_call_output","call_id":"call_1","output":"a dot"},
+		{"role":"user","content":"Go on."}],
+		"tools":[{"type":"function","name":"look","description":"Looks.","parameters":{"type":"object","properties":{"b":{"type":"integer"},"a":{"type":"integer"}}}}]}`},
+	"anthropic": {"/v1/messages", `{"model":"MODEL","max_tokens":900,"system":"Be brief.","messages":[
+		{"role":"user","content":[{"type":"text","text":"What is it?"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"` + dot + `"}}]},
+		{"role":"assistant","content":[{"type":"tool_use","id":"call_1","name":"look","input":{"b":1,"a":2}}]},
+		{"role":"user","content":[{"type":"tool_result","tool_use_id":"call_1","content":"a dot"},{"type":"text","text":"Go on."}]}],
+		"tools":[{"name":"look","description":"Looks.","input_schema":{"type":"object","properties":{"b":{"type":"integer"},"a":{"type":"integer"}}}}]}`},
+	"gemini": {"/v1beta/models/MODEL:generateContent", `{"systemInstruction":{"parts":[{"text":"Be brief."}]},"contents":[
+		{"role":"user","parts":[{"text":"What is it?"},{"inlineData":{"mimeType":"image/png","data":"` + dot + `"}}]},
+		{"role":"model","parts":[{"functionCall":{"id":"call_1","name":"look","args":{"b":1,"a":2}}}]},
+		{"role":"user","parts":[{"functionResponse":{"id":"call_1","name":"look","response":{"output":"a dot"}}}]},{"role":"user","parts":[{"text":"Go on."}]}],
+		"tools":[{"functionDeclarations":[{"name":"look","description":"Looks.","parametersJsonSchema":{"type":"object","properties":{"b":{"type":"integer"},"a":{"type":"integer"}}}}]}]}`},
+	"ollama": {"/api/chat", `{"model":"MODEL","stream":false,"messages":[{"role":"system","content":"Be brief."},
+		{"role":"user","content":"What is it?","images":["` + dot + `"]},
+		{"role":"assistant","tool_calls":[{"function":{"name":"look","arguments":{"b":1,"a":2}}}]},{"role":"tool","tool_name":"look","content":"a dot"},
+		{"role":"user","content":"Go on."}],
+		"tools":[{"type":"function","function":{"name":"look","description":"Looks.","parameters":{"type":"object","properties":{"b":{"type":"integer"},"a":{"type":"integer"}}}}}]}`},
+}
+
+// simOf names the simulated service behind each provider, models what is asked of it.
+var (
+	simOf = map[string]string{"openai": simulator.OpenAI, "compat": simulator.Compatible, "anthropic": simulator.Anthropic, "gemini": simulator.Gemini,
+		"openai-responses": simulator.Responses, "home-ollama": simulator.Ollama, "kiro": simulator.Kiro}
+	models = map[string]string{"openai": "gpt-4.1", "compat": "sim-chat", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash",
+		"openai-responses": "gpt-4.1", "home-ollama": "qwen3-vl:8b", "kiro": "claude-sonnet-4.6"}
+)
+
+// rested ends all pauses.
+func rested(t *testing.T, b *testkit.Bay) {
+	t.Helper()
+	accounts, err := b.Backend.Accounts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range accounts {
+		if _, err := b.Backend.ClearAccount(t.Context(), a.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// holds fails unless text has every piece; a piece that begins with ! must not be there.
+func holds(t *testing.T, what, text string, pieces ...string) {
+	t.Helper()
+	for _, p := range pieces {
+		if not := strings.HasPrefix(p, "!"); strings.Contains(text, strings.TrimPrefix(p, "!")) == not {
+			t.Errorf("%s: %s is not as it should be in\n%.3000s", what, p, text)
+		}
+	}
+}
+
+// TestAHopLosesNothing has one provider refuse each client's request and another one of another kind answer it: what that one
+// gets is byte for byte what it would have got at once.
+func TestAHopLosesNothing(t *testing.T) {
+	b := testkit.Start(t, testkit.Options{Accounts: testkit.Every(), Config: hopConfig})
+	firsts := map[string]string{"openai": "anthropic", "compat": "gemini", "anthropic": "openai", "gemini": "anthropic", "openai-responses": "gemini",
+		"home-ollama": "openai-responses", "kiro": "openai"}
+	for format, ask := range rich {
+		for target, first := range firsts {
+			t.Run(format+" from "+first+" to "+target, func(t *testing.T) {
+				rested(t, b)
+				b.Sim.Reset()
+				send := func(provider, model string) (*http.Response, string) {
+					path := provider + strings.ReplaceAll(ask.path, "MODEL", model)
+					return b.Do(t, http.MethodPost, path, strings.ReplaceAll(ask.body, "MODEL", model), "anthropic-version", "2023-06-01")
+				}
+				resp, text := send("/"+target, models[target])
+				if resp.StatusCode != http.StatusOK {
+					t.Fatalf("at once: %s %s", resp.Status, text)
+				}
+				want := string(b.Last(t, simOf[target]).Body)
+				b.Sim.Script(simOf[first], "rate_limit:retry_after=30")
+				front := ""
+				if format == "ollama" {
+					front = "/ollama"
+				}
+				resp, text = send(front, "hop-"+target)
+				if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Patchbay-Provider") != target || resp.Header.Get("X-Patchbay-Attempts") != "2" {
+					t.Fatalf("%s %v %s", resp.Status, resp.Header, text)
+				}
+				if d := cmp.Diff(want, string(b.Last(t, simOf[target]).Body)); d != "" {
+					t.Error("-at once +after the hop\n" + d)
+				}
+				for _, r := range b.Sim.Requests() {
+					if r.Refused != "" {
+						t.Errorf("%s refused: %s\n%s", r.Upstream, r.Refused, r.Body)
+					}
+				}
+			})
+		}
+	}
+}
+
+// traceOf returns the trace of the latest request, once it is written.
+func traceOf(t *testing.T, b *testkit.Bay, id string) []api.TraceStep {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if d, err := b.Backend.Request(t.Context(), id); err == nil && d.Status != 0 {
+			return d.Trace
+		}
+	}
+	t.Fatal("the request has no row")
+	return nil
+}
+
+func storyOf(steps []api.TraceStep) []string {
+	var out []string
+	for _, s := range steps {
+		parts := []string{string(s.What)}
+		for _, p := range []string{string(s.Rule), s.Provider, s.Label, s.Model, s.Kind, string(s.Next)} {
+			if p != "" {
+				parts = append(parts, p)
+			}
+		}
+		out = append(out, strings.Join(parts, " "))
+	}
+	return out
+}
+
+func TestTheTraceTellsTheWholeWay(t *testing.T) {
+	b := testkit.Start(t, testkit.Options{
+		Accounts: map[string][]string{"openai": {"sk-sim-one", "sk-sim-two", "sk-sim-three"}, "anthropic": {"sk-ant-sim-one"}, "home-ollama": {""}},
+		Config:   "routing:\n  chains:\n    openai: [home-ollama/qwen3:8b, gemini, anthropic/claude-sonnet-4-5]\n",
+	})
+	off := false
+	accounts, err := b.Backend.Accounts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range accounts {
+		if a.Name == "openai-1" {
+			if _, err := b.Backend.ChangeAccount(t.Context(), a.ID, api.AccountChange{Enabled: &off}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	body := strings.ReplaceAll(rich["openai"].body, "MODEL", "gpt-4.1")
+	b.Sim.Script(simulator.OpenAI, "rate_limit:retry_after=30", "rate_limit:retry_after=60")
+	resp, text := b.Do(t, http.MethodPost, "/openai/v1/chat/completions", body)
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Patchbay-Provider") != "anthropic" {
+		t.Fatal(resp.Status, text)
+	}
+	steps := traceOf(t, b, resp.Header.Get("X-Patchbay-Request-Id"))
+	want := []string{
+		"asked gpt-4.1 openai",
+		"rule path openai gpt-4.1",
+		"skipped openai openai-1 gpt-4.1 disabled",
+		"tried openai openai-2 gpt-4.1 rate_limited next_account",
+		"tried openai openai-3 gpt-4.1 rate_limited next_step",
+		"skipped home-ollama qwen3:8b lacks",
+		"skipped gemini no_account",
+		"step anthropic claude-sonnet-4-5",
+		"answered anthropic anthropic-1 claude-sonnet-4-5",
+	}
+	if d := cmp.Diff(want, storyOf(steps)); d != "" {
+		t.Error("-want +got\n" + d)
+	}
+	for _, s := range steps {
+		if s.What == trace.Tried && (s.Until.IsZero() || s.Message == "") {
+			t.Errorf("%+v", s)
+		}
+	}
+
+	// What would happen now is told in the same words, and nothing is sent.
+	sent := len(b.Sim.Requests())
+	v, err := b.Backend.Explain(t.Context(), api.RouteQuery{Model: "gpt-4.1", PathProvider: "openai", Needs: api.RouteNeeds{Images: true, Tools: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = []string{
+		"asked gpt-4.1 openai",
+		"rule path openai gpt-4.1",
+		"skipped openai openai-1 gpt-4.1 disabled",
+		"skipped openai openai-2 gpt-4.1 resting",
+		"skipped openai openai-3 gpt-4.1 resting",
+		"skipped home-ollama qwen3:8b lacks",
+		"skipped gemini no_account",
+		"step anthropic claude-sonnet-4-5",
+		"ready anthropic anthropic-1 claude-sonnet-4-5",
+	}
+	if d := cmp.Diff(want, storyOf(v.Trace)); d != "" {
+		t.Error("-want +got\n" + d)
+	}
+	if a := v.Answer; a.Outcome != "account" || a.Label != "anthropic-1" || a.Rule != trace.ByPath || len(b.Sim.Requests()) != sent {
+		t.Errorf("%+v", a)
+	}
+
+	// When all are out, the app hears at once when it may come again, and why of each.
+	b.Sim.Script(simulator.Anthropic, "rate_limit:retry_after=90")
+	resp, text = b.Do(t, http.MethodPost, "/openai/v1/chat/completions", body)
+	if resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
+		t.Error(resp.Status, resp.Header)
+	}
+	holds(t, "all are out", text, "openai-1: switched off", "openai-2: rests", "openai-3: rests", "anthropic-1", "home-ollama/qwen3:8b: skipped, it cannot see images",
+		"gemini: skipped, it has no account")
+	steps = traceOf(t, b, resp.Header.Get("X-Patchbay-Request-Id"))
+	if last := steps[len(steps)-1]; last.What != trace.Ended || last.Until.IsZero() {
+		t.Errorf("%+v", last)
+	}
+	if v, err = b.Backend.Explain(t.Context(), api.RouteQuery{Model: "gpt-4.1", PathProvider: "openai", Needs: api.RouteNeeds{Images: true}}); err != nil || v.Answer.Outcome != "nobody" || v.Answer.Status != 429 || v.Answer.Until.IsZero() {
+		t.Errorf("%+v, %v", v.Answer, err)
+	}
+}
+
+func TestThinkingByThePersonsWordReachesTheService(t *testing.T) {
+	b := testkit.Start(t, testkit.Options{Accounts: map[string][]string{"anthropic": {"sk-ant-sim-one"}, "gemini": {"sk-sim-one"}}})
+	def, most := "low", "2000"
+	if _, err := b.Backend.SetThinking(t.Context(), api.ThinkingChange{Provider: "anthropic", Default: &def, Max: &most}); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ path, body, want string }{
+		"nothing is said":    {"/anthropic/v1/chat/completions", `{"model":"claude-sonnet-4-5","messages":[{"role":"user","content":"x"}]}`, `"budget_tokens":1024`},
+		"the same protocol":  {"/anthropic/v1/messages", `{"model":"claude-sonnet-4-5","max_tokens":9000,"messages":[{"role":"user","content":"x"}]}`, `"budget_tokens":1024`},
+		"more than may be":   {"/anthropic/v1/messages", `{"model":"claude-sonnet-4-5","max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":8000},"messages":[{"role":"user","content":"x"}]}`, `"budget_tokens":2000`},
+		"a suffix":           {"/anthropic/v1/chat/completions", `{"model":"claude-sonnet-4-5(high)","messages":[{"role":"user","content":"x"}]}`, `"budget_tokens":1024`},
+		"a suffix in tokens": {"/anthropic/v1/chat/completions", `{"model":"claude-sonnet-4-5(1500)","messages":[{"role":"user","content":"x"}]}`, `"budget_tokens":1500`},
+		"off is off":         {"/anthropic/v1/chat/completions", `{"model":"claude-sonnet-4-5(none)","messages":[{"role":"user","content":"x"}]}`, `!budget_tokens`},
+		"another provider":   {"/gemini/v1/chat/completions", `{"model":"gemini-2.5-flash","messages":[{"role":"user","content":"x"}]}`, `!thinkingBudget`},
+	} {
+		resp, text := b.Do(t, http.MethodPost, c.path, c.body, "anthropic-version", "2023-06-01")
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s %s", name, resp.Status, text)
+			continue
+		}
+		sim := simulator.Anthropic
+		if strings.HasPrefix(c.path, "/gemini") {
+			sim = simulator.Gemini
+		}
+		holds(t, name, string(b.Last(t, sim).Body), c.want)
+	}
+}
