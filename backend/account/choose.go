@@ -20,7 +20,8 @@ type Lease struct {
 	upstream provider.Upstream
 	id, name string
 	model    string
-	gen      int  // of the entry when the lease began
+	gen      int // of the entry when the lease began
+	begun    time.Time
 	released bool // guarded by Pools.mu
 	use      oauth.Use
 }
@@ -87,7 +88,7 @@ func (p *Pools) Acquire(ctx context.Context, q Query) (*Lease, error) {
 func (p *Pools) lease(e *entry, gen int, up provider.Upstream, q *Query) *Lease {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return &Lease{pools: p, entry: e, upstream: up, id: e.row.ID, name: e.row.Name, model: q.Model, gen: gen}
+	return &Lease{pools: p, entry: e, upstream: up, id: e.row.ID, name: e.row.Name, model: q.Model, gen: gen, begun: time.Now()}
 }
 
 // reserve chooses an account and counts the call.

@@ -300,6 +300,9 @@ func (p *Pools) refusedBy(e *entry, l *Lease, err *apierror.Error, why string, n
 		e.setState(NeedsLogin, err.Kind.String(), withHint(why, "sign in again"))
 		return true
 	}
+	if e.refused > 0 && l.begun.Before(e.refusedAt) {
+		return false // calls that ran side by side were refused together: they are one refusal
+	}
 	if now.Sub(e.refusedAt) > refusedWithin {
 		e.refused = 0
 	}

@@ -144,6 +144,27 @@ func TestKeyRefusedTwiceNeedsAPerson(t *testing.T) {
 	})
 }
 
+func TestKeyRefusedToCallsSideBySideIsRefusedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.add("a", 1)
+		refused := apierror.New(apierror.AuthExpired, "kiro: the service answered 401")
+		first, second := h.must(Query{}), h.must(Query{})
+		time.Sleep(time.Second)
+		first.Release(refused)
+		time.Sleep(time.Second)
+		second.Release(refused)
+		if s := h.status("a"); s.State != Ready || len(s.Cooling) != 1 {
+			t.Errorf("%+v", s)
+		}
+		h.must(Query{Model: "other"}).Release(refused)
+		if s := h.status("a"); s.State != NeedsLogin {
+			t.Errorf("a call that began afterwards: %+v", s)
+		}
+		h.close()
+	})
+}
+
 func TestRefusalOfAnOldKeyDoesNotHarmTheNewOne(t *testing.T) {
 	h := newHouse(t)
 	h.add("a", 0)
