@@ -72,6 +72,10 @@ race: ## all Go tests with the race detector; prints the statement coverage of b
 	$(GO) test -race -timeout 20m -coverpkg=./backend/... -coverprofile=coverage.out ./...
 	$(GO) run ./build/ci/coverage -min $(COVERAGE) coverage.out
 
+.PHONY: chaos
+chaos: ## a hundred thousand requests among failing accounts, in virtual time; REQUESTS=n and SEED=n choose others
+	$(GO) test -count=1 -v -timeout 20m ./backend/internal/chaos -chaos.requests=$(or $(REQUESTS),100000) -chaos.seed=$(or $(SEED),0)
+
 .PHONY: e2e
 e2e: build $(JS)/node_modules/.ready ## the official JavaScript SDKs, each through Patchbay to each upstream (race runs those in Go)
 	PATCHBAY_E2E=1 $(GO) test -count=1 -v -timeout 20m -run '^TestSDKMatrix' ./backend/internal/e2e
