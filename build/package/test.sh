@@ -59,11 +59,12 @@ done
 
 say "deb: start as an ordinary person"
 chroot "$root" useradd -m mila
-as() { chroot --userspec=mila:mila "$root" env -i HOME=/home/mila PATH=/usr/bin:/bin "$@"; }
+# Not functions: what is started in the background must be the program itself, to be ended by its number.
+as=(chroot --userspec=mila:mila "$root" env -i HOME=/home/mila PATH=/usr/bin:/bin)
 p=$(port)
-as patchbay serve --listen "127.0.0.1:$p" >"$work/serve.log" 2>&1 &
+"${as[@]}" patchbay serve --listen "127.0.0.1:$p" >"$work/serve.log" 2>&1 &
 started+=($!)
-healthy as patchbay || { cat "$work/serve.log"; fail "it does not start"; }
+healthy "${as[@]}" patchbay || { cat "$work/serve.log"; fail "it does not start"; }
 chroot "$root" /bin/bash -c "exec 3<>/dev/tcp/127.0.0.1/$p && printf 'GET /health HTTP/1.0\r\nHost: 127.0.0.1:$p\r\n\r\n' >&3 && head -1 <&3"
 kill "${started[-1]}" && wait "${started[-1]}" || true
 [ -f "$root/home/mila/.local/share/patchbay/patchbay.db" ] || fail "no database was made"
@@ -86,17 +87,17 @@ user=$(sed -n 's/^USER //p' build/container/Dockerfile)
 chown "$user" "$image/data"
 mapfile -t env < <(sed -n 's/^ENV //p' build/container/Dockerfile)
 p=$(port)
-inside() { env -i "${env[@]}" PATCHBAY_SERVER_LISTEN="0.0.0.0:$p" "$(command -v chroot)" --userspec="$user" "$image" /patchbay "$@"; }
+inside=(env -i "${env[@]}" PATCHBAY_SERVER_LISTEN="0.0.0.0:$p" "$(command -v chroot)" --userspec="$user" "$image" /patchbay)
 for round in first second; do
-  inside serve >"$work/container-$round.log" 2>&1 &
+  "${inside[@]}" serve >"$work/container-$round.log" 2>&1 &
   started+=($!)
-  healthy inside || { cat "$work/container-$round.log"; fail "the container's program does not start"; }
-  [ "$round" = second ] || inside keys add app >/dev/null
+  healthy "${inside[@]}" || { cat "$work/container-$round.log"; fail "the container's program does not start"; }
+  [ "$round" = second ] || "${inside[@]}" keys add app >/dev/null
   grep -q '^HEALTHCHECK.*"/patchbay", "health"' build/container/Dockerfile || fail "the health check is another"
   kill "${started[-1]}" && wait "${started[-1]}" || true
-  if inside health >/dev/null 2>&1; then fail "the health check passes although nothing runs"; fi
+  if "${inside[@]}" health >/dev/null 2>&1; then fail "the health check passes although nothing runs"; fi
 done
-inside keys --json >"$work/keys.json"
+"${inside[@]}" keys --json >"$work/keys.json"
 grep -q '"app"' "$work/keys.json" || fail "what was made before the restart is gone"
 strangers=$(find "$image" -newer "$image/patchbay" -type f ! -path "$image/data/*" ! -path "$image/etc/*")
 [ -z "$strangers" ] || fail "written outside the volume: $strangers"
