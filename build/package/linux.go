@@ -57,7 +57,7 @@ func (p *packager) linux() error {
 func (p *packager) linuxWindow(out string) (bool, error) {
 	const what = "the window (patchbay-window)"
 	if !p.hasWindow() {
-		return false, p.missing(what, "this source has no app/window; Patchbay opens its page in the browser instead")
+		return false, p.missing(what, "this program does not use app/window; Patchbay opens its page in the browser instead")
 	}
 	if p.run(nil, "pkg-config", "--exists", "webkit2gtk-4.1") != nil {
 		return false, p.missing(what, "WebKitGTK's development files are missing: install libwebkit2gtk-4.1-dev and libgtk-3-dev")

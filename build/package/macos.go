@@ -22,7 +22,7 @@ func (p *packager) macOS() error {
 	var tags []string
 	if p.hasWindow() {
 		tags = []string{"desktop", "production"}
-	} else if err := p.missing("the window", "this source has no app/window; Patchbay opens its page in the browser instead"); err != nil {
+	} else if err := p.missing("the window", "this program does not use app/window; Patchbay opens its page in the browser instead"); err != nil {
 		return err
 	}
 	var slices []string

@@ -178,10 +178,10 @@ func (p *packager) checkPage() error {
 	return nil
 }
 
-// hasWindow reports whether this source holds the window.
+// hasWindow reports whether the program that is built here holds the window.
 func (p *packager) hasWindow() bool {
-	_, err := os.Stat(filepath.Join(p.root, "app/window"))
-	return err == nil
+	deps, err := p.output(nil, "go", "list", "-deps", "-tags", "desktop,production", ".")
+	return err == nil && slices.Contains(strings.Fields(deps), "patchbay/app/window")
 }
 
 func (p *packager) run(env []string, name string, args ...string) error {

@@ -24,7 +24,7 @@ func (p *packager) windows() error {
 	var tags []string
 	if p.hasWindow() {
 		tags = []string{"desktop", "production", "wv2runtime.error"}
-	} else if err := p.missing("the window", "this source has no app/window; Patchbay opens its page in the browser instead"); err != nil {
+	} else if err := p.missing("the window", "this program does not use app/window; Patchbay opens its page in the browser instead"); err != nil {
 		return err
 	}
 	stage := filepath.Join(p.work, "windows")
