@@ -100,6 +100,13 @@ func openBay(t testing.TB, w *world, dir string) *bay {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for id := range services {
+		strategies := account.Strategies
+		if *strategyFlag != "" {
+			strategies = []account.Strategy{account.Strategy(*strategyFlag)}
+		}
+		b.accounts.Configure(id, account.PoolSettings{Strategy: strategies[w.dice("strategy ", id).IntN(len(strategies))]})
+	}
 	router := route.New(route.Options{
 		Providers: w.routed, Settings: func() route.Settings { return route.Settings{Chains: w.chains} }, HasAccounts: b.accounts.HasAccounts,
 		List: func(_ context.Context, id string) ([]canon.Model, error) { return w.models(id), nil }, Bus: bus,
