@@ -316,14 +316,17 @@ func (w *world) arrive(proxy string, r *http.Request, body []byte) *call {
 	}
 	req := w.requests[string(m[1])]
 	c := &call{at: now, account: a, req: req, token: bearer(r), path: r.URL.Path}
-	n := 0
+	n, long := 0, 0
 	for _, old := range req.calls {
 		if old.account == a {
 			n++
 		}
 		// A driver may mend a request once: Ollama's asks for a larger context, and others leave out what the service has
 		// refused before it came to the fault.
-		mends := old.verdict == tooLong && a.provider == "home-ollama" && n == 1 || old.at.Equal(now)
+		if old.verdict == tooLong {
+			long++
+		}
+		mends := old.verdict == tooLong && a.provider == "home-ollama" && long == 1 || old.at.Equal(now)
 		if old.verdict.ofRequest() && !mends {
 			w.violate(req, &w.figures.others, "%s was asked after the request was refused for its own fault", a.name)
 		}
