@@ -18,6 +18,8 @@ type keyFlags struct {
 	models, providers, protocols []string
 	perMinute, concurrent        int
 	perDay                       int64
+	account                      string
+	tags                         []string
 }
 
 func (f *keyFlags) define(cmd *cobra.Command) {
@@ -28,6 +30,8 @@ func (f *keyFlags) define(cmd *cobra.Command) {
 	fl.StringSliceVar(&f.protocols, "protocol", nil, "a `protocol` that the key may speak (openai, responses, anthropic, gemini, ollama, forward); may be repeated; all takes the limit away")
 	fl.IntVar(&f.perMinute, "per-minute", 0, "at most `n` requests a minute; 0 takes the limit away")
 	fl.Int64Var(&f.perDay, "tokens-per-day", 0, "at most `n` tokens a day, input and output; 0 takes the limit away")
+	fl.StringVar(&f.account, "account", "", "the only `account` that serves the key; all takes the limit away")
+	fl.StringSliceVar(&f.tags, "tag", nil, "a `tag` that an account must have to serve the key; may be repeated; all takes the limit away")
 	fl.IntVar(&f.concurrent, "concurrent", 0, "at most `n` requests at a time; 0 takes the limit away")
 }
 
@@ -52,7 +56,7 @@ func (f *keyFlags) change(cmd *cobra.Command) (c api.KeyChange, err error) {
 		flag string
 		from []string
 		to   **[]string
-	}{{"model", f.models, &c.Models}, {"provider", f.providers, &c.Providers}, {"protocol", f.protocols, &c.Protocols}} {
+	}{{"model", f.models, &c.Models}, {"provider", f.providers, &c.Providers}, {"protocol", f.protocols, &c.Protocols}, {"tag", f.tags, &c.Tags}} {
 		if !given(l.flag) {
 			continue
 		}
@@ -75,6 +79,13 @@ func (f *keyFlags) change(cmd *cobra.Command) (c api.KeyChange, err error) {
 	}
 	if given("concurrent") {
 		c.Concurrent = &f.concurrent
+	}
+	if given("account") {
+		one := f.account
+		if one == "all" {
+			one = ""
+		}
+		c.Account = &one
 	}
 	if f.name != "" {
 		c.Name = &f.name
@@ -170,6 +181,12 @@ func limitLines(l api.KeyLimits) []string {
 		if len(p.list) > 0 {
 			out = append(out, p.word+" "+strings.Join(p.list, ", ")+" only")
 		}
+	}
+	if l.Account != "" {
+		out = append(out, "the account "+l.Account+" only")
+	}
+	if len(l.Tags) > 0 {
+		out = append(out, "accounts tagged "+strings.Join(l.Tags, " and ")+" only")
 	}
 	if l.PerMinute > 0 {
 		out = append(out, strconv.Itoa(l.PerMinute)+" requests a minute")

@@ -103,6 +103,8 @@ func (a *app) addKey(cmd *cobra.Command, name string, stdin bool, f *keyFlags) e
 	take(&k.Limits.PerMinute, c.PerMinute)
 	take(&k.Limits.TokensPerDay, c.TokensPerDay)
 	take(&k.Limits.Concurrent, c.Concurrent)
+	take(&k.Limits.Account, c.Account)
+	take(&k.Limits.Tags, c.Tags)
 	if stdin {
 		if k.Key, err = readKey(a.in, 1024, false); err != nil {
 			return err

@@ -457,6 +457,7 @@ func (b *Backend) Run(ctx context.Context) error {
 	jobs.Go(func() error { return b.prompts.Run(jctx) })
 	jobs.Go(func() error { return b.watchVault(jctx) })
 	jobs.Go(func() error { return b.accounts.RunRefresh(jctx) })
+	jobs.Go(func() error { return b.accounts.RunChecks(jctx) })
 	jobs.Go(func() error { return b.files.Run(jctx) })
 	jobs.Go(func() error { return b.updates.Run(jctx, b.wantsUpdates, b.updateFound) })
 	jobs.Go(func() error { return b.serve(jctx) })

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"patchbay/backend/account"
 	"patchbay/backend/api"
 	"patchbay/backend/apierror"
 	"patchbay/backend/clientkey"
@@ -27,7 +28,7 @@ func (b *Backend) keyView(k clientkey.Key) api.KeyView {
 		ID: k.ID, Name: k.Name, Prefix: k.Shown, Created: k.Created, Expires: l.Expires, Revoked: k.Revoked,
 		Limits: api.KeyLimits{
 			Models: l.Models, Providers: l.Providers, Protocols: l.Protocols,
-			PerMinute: l.PerMinute, TokensPerDay: l.TokensPerDay, Concurrent: l.Concurrent,
+			PerMinute: l.PerMinute, TokensPerDay: l.TokensPerDay, Concurrent: l.Concurrent, Account: l.Account, Tags: l.Tags,
 		},
 		Used: api.KeyUse{InFlight: u.InFlight, Minute: u.Minute, RequestsToday: u.Requests, TokensToday: u.Tokens},
 	}
@@ -40,9 +41,12 @@ func (b *Backend) AddKey(ctx context.Context, n api.NewKey) (api.CreatedKey, err
 		return api.CreatedKey{}, err
 	}
 	l := n.Limits
+	if l.Account, err = b.pinnable(l.Account); err != nil {
+		return api.CreatedKey{}, err
+	}
 	k, text, err := b.keys.Add(ctx, n.Name, n.Key, clientkey.Limits{
 		Models: l.Models, Providers: providers, Protocols: l.Protocols,
-		PerMinute: l.PerMinute, TokensPerDay: l.TokensPerDay, Concurrent: l.Concurrent, Expires: n.Expires,
+		PerMinute: l.PerMinute, TokensPerDay: l.TokensPerDay, Concurrent: l.Concurrent, Expires: n.Expires, Account: l.Account, Tags: account.CleanTags(l.Tags),
 	})
 	if err != nil {
 		return api.CreatedKey{}, explain(err)
@@ -59,6 +63,17 @@ func (b *Backend) ChangeKey(ctx context.Context, id string, c api.KeyChange) (ap
 		}
 		c.Providers = &providers
 	}
+	if c.Account != nil {
+		id, err := b.pinnable(*c.Account)
+		if err != nil {
+			return api.KeyView{}, err
+		}
+		c.Account = &id
+	}
+	if c.Tags != nil {
+		tags := account.CleanTags(*c.Tags)
+		c.Tags = &tags
+	}
 	k, err := b.keys.Set(ctx, id, clientkey.Change{Name: c.Name, Limits: func(l *clientkey.Limits) {
 		assign(&l.Models, c.Models)
 		assign(&l.Providers, c.Providers)
@@ -67,11 +82,22 @@ func (b *Backend) ChangeKey(ctx context.Context, id string, c api.KeyChange) (ap
 		assign(&l.TokensPerDay, c.TokensPerDay)
 		assign(&l.Concurrent, c.Concurrent)
 		assign(&l.Expires, c.Expires)
+		assign(&l.Account, c.Account)
+		assign(&l.Tags, c.Tags)
 	}})
 	if err != nil {
 		return api.KeyView{}, explain(err)
 	}
 	return b.keyView(k), nil
+}
+
+// pinnable returns the id of the account that a key is to be limited to, "" for none.
+func (b *Backend) pinnable(ref string) (string, error) {
+	if ref == "" {
+		return "", nil
+	}
+	id, _, err := b.accounts.Find(ref)
+	return id, err
 }
 
 func assign[T any](dst, src *T) {

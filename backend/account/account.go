@@ -161,7 +161,7 @@ type Needs struct {
 func statusOf(e *entry, now time.Time) Status {
 	s := Status{
 		Account: e.account(), State: e.state, Kind: e.kind, Reason: e.reason, Since: e.since, Link: e.link, InFlight: e.inflight, Limit: e.limit,
-		LastUsed: e.lastUsed, Plan: e.row.Notes[provider.ExtraPlan], Served: e.served, Failed: e.failed, Recent: slices.Clone(e.recent),
+		LastUsed: e.lastUsed, Plan: e.row.Notes[provider.ExtraPlan], Bound: e.bound, Served: e.served, Failed: e.failed, Recent: slices.Clone(e.recent),
 		Quota: e.quota, Check: e.check,
 	}
 	for model, c := range e.cool {

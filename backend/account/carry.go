@@ -99,7 +99,7 @@ func (p *Pools) TakeIn(ctx context.Context, c Carried, replace bool) (Status, er
 	row := store.Account{
 		ID: cmp.Or(c.ID, rand.Text()[:12]), Provider: c.Provider, Name: cmp.Or(cleanName(c.Name), d.Info().Name), Priority: cleanPriority(c.Priority), Enabled: c.Enabled,
 		Owner: string(Ours), State: string(Ready), Settings: maps.Clone(c.Settings), Notes: maps.Clone(c.Notes), Proxy: c.Proxy,
-		MaxConcurrent: max(c.MaxConcurrent, 0), Created: c.Created, Tags: cleanTags(c.Tags), Weight: cleanWeight(c.Weight), Reserve: storedReserve(c.Reserve),
+		MaxConcurrent: max(c.MaxConcurrent, 0), Created: c.Created, Tags: CleanTags(c.Tags), Weight: cleanWeight(c.Weight), Reserve: storedReserve(c.Reserve),
 	}
 	if row.Created.IsZero() {
 		row.Created = time.Now()

@@ -288,6 +288,7 @@ type passedKind uint8
 const (
 	passedNot    passedKind = iota // it was not
 	passedPerson                   // only a person can help
+	passedTag                      // it lacks a tag that is asked for
 	passedBusy                     // it will be free
 	passedAbsent                   // it does not have the model
 	passedTried                    // it was tried for this request
@@ -302,11 +303,11 @@ func (e *entry) why(q *Query, now time.Time, words bool) passed {
 	case e.state != Ready:
 		return passed{kind: passedPerson, text: cmp.Or(e.reason, string(e.state))}
 	case e.pool != nil && !e.tagged(e.pool.set.Tags):
-		return passed{kind: passedPerson, text: "has none of the tags that its pool asks for"}
+		return passed{kind: passedTag, text: "has none of the tags that its pool asks for"}
 	}
 	for _, tag := range q.Tags {
 		if !slices.Contains(e.row.Tags, tag) {
-			return passed{kind: passedPerson, text: "does not have the tag " + tag}
+			return passed{kind: passedTag, text: "does not have the tag " + tag}
 		}
 	}
 	if c := e.pause(q.Model, now); c != nil {

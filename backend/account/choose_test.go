@@ -286,23 +286,67 @@ func others(h *house, id string) map[string]struct{} {
 	return out
 }
 
-func benchHouse(b *testing.B, cooling int) *house {
+// benchHouse is a pool of 2,000 accounts. rests says for which models number i rests.
+func benchHouse(b *testing.B, rests func(i int) []string) *house {
 	h := newHouse(b)
 	for i := range 2000 {
 		h.mu.Lock()
 		e := h.insert(rowOf(fmt.Sprint(i)))
 		e.open = opened{upstream: &fakeUpstream{}}
-		if i < cooling {
-			e.setCool("m", cooldown{until: time.Now().Add(time.Hour)})
+		for _, m := range rests(i) {
+			e.setCool(m, cooldown{until: time.Now().Add(time.Hour)})
 		}
 		h.mu.Unlock()
 	}
 	return h
 }
 
-func BenchmarkAcquireOf2000(b *testing.B) {
-	h := benchHouse(b, 0)
+// BenchmarkAcquire is one choice among 2,000 accounts with the end of the call, for pools in which more and more rest.
+func BenchmarkAcquire(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		rests func(i int) []string
+	}{
+		{"all ready", func(int) []string { return nil }},
+		{"half rest for the model", func(i int) []string { return []string{"m", "other"}[i%2 : i%2+1] }},
+		{"one is ready", func(i int) []string {
+			if i == 1999 {
+				return nil
+			}
+			return []string{[]string{"*", "m"}[i%2]}
+		}},
+		{"each rests for other models", func(i int) (out []string) {
+			for bit := range 11 {
+				if i>>bit&1 == 1 {
+					out = append(out, fmt.Sprint("m", bit))
+				}
+			}
+			if i > 0 {
+				out = append(out, "m")
+			}
+			return out
+		}},
+	} {
+		for _, s := range Strategies {
+			b.Run(c.name+"/"+string(s), func(b *testing.B) {
+				h := benchHouse(b, c.rests)
+				h.Configure("kiro", PoolSettings{Strategy: s})
+				q := Query{Provider: "kiro", Model: "m"}
+				b.ReportAllocs()
+				for b.Loop() {
+					l, err := h.Acquire(b.Context(), q)
+					check(b, err)
+					l.Release(nil)
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkAcquireBound(b *testing.B) {
+	h := benchHouse(b, func(int) []string { return nil })
 	q := Query{Provider: "kiro", Model: "m", Conversation: "c"}
+	b.ReportAllocs()
 	for b.Loop() {
 		l, err := h.Acquire(b.Context(), q)
 		check(b, err)
@@ -311,7 +355,7 @@ func BenchmarkAcquireOf2000(b *testing.B) {
 }
 
 func BenchmarkAcquireParallel(b *testing.B) {
-	h := benchHouse(b, 0)
+	h := benchHouse(b, func(int) []string { return nil })
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			l, err := h.Acquire(context.Background(), Query{Provider: "kiro", Model: "m"})
@@ -321,12 +365,14 @@ func BenchmarkAcquireParallel(b *testing.B) {
 	})
 }
 
-func BenchmarkAcquireHalfCooling(b *testing.B) {
-	h := benchHouse(b, 1000)
+// BenchmarkRefusal is the answer where all of 2,000 accounts rest.
+func BenchmarkRefusal(b *testing.B) {
+	h := benchHouse(b, func(int) []string { return []string{"m"} })
+	b.ReportAllocs()
 	for b.Loop() {
-		l, err := h.Acquire(b.Context(), Query{Provider: "kiro", Model: "m"})
-		check(b, err)
-		l.Release(nil)
+		if _, err := h.Acquire(b.Context(), Query{Provider: "kiro", Model: "m"}); err == nil {
+			b.Fatal("an account from nowhere")
+		}
 	}
 }
 

@@ -38,11 +38,14 @@ func (p *Pools) Considered(q Query, limit int) []Considered {
 		chosen = p.choose(pl, &q, now)
 	}
 	look := pl.all
-	if limit > 0 && len(look) > limit {
+	if limit > 0 && len(look) > limit && q.Account == "" {
 		look = look[:limit]
 	}
 	out := make([]Considered, 0, len(look))
 	for _, e := range look {
+		if q.Account != "" && e.row.ID != q.Account {
+			continue
+		}
 		c := Considered{ID: e.row.ID, Name: e.row.Name, Priority: e.row.Priority, InFlight: e.inflight, Chosen: e == chosen}
 		if !c.Chosen {
 			e.passedOver(&c, &q, now, rest)
@@ -82,6 +85,8 @@ func (e *entry) passedOver(c *Considered, q *Query, now time.Time, rest time.Dur
 		c.Kind = string(Disabled)
 	case e.state != Ready:
 		c.Kind = string(e.state)
+	case why.kind == passedTag:
+		c.Kind = trace.KindNoTag
 	case why.kind == passedAbsent:
 		c.Kind = trace.KindAbsent
 	case why.kind == passedTried:

@@ -304,7 +304,7 @@ func split(a Account, s *sealed, info provider.Info) (store.Account, error) {
 	row := store.Account{
 		ID: a.ID, Provider: a.Provider, Name: a.Name, Priority: cleanPriority(a.Priority), Enabled: a.Enabled, Owner: string(a.Owner),
 		Settings: plain, Proxy: proxy, MaxConcurrent: max(a.MaxConcurrent, 0), Created: a.Created,
-		Tags: cleanTags(a.Tags), Weight: cleanWeight(a.Weight), Reserve: storedReserve(a.Reserve),
+		Tags: CleanTags(a.Tags), Weight: cleanWeight(a.Weight), Reserve: storedReserve(a.Reserve),
 	}
 	return row, err
 }

@@ -82,6 +82,15 @@ func (p *Pools) Configure(provider string, set PoolSettings) {
 	set = set.withDefaults()
 	was := pl.set
 	pl.set = set
+	if was.CheckEvery != set.CheckEvery {
+		for _, e := range pl.all {
+			e.nextCheck = time.Time{}
+		}
+		select {
+		case p.wakeAsk <- struct{}{}:
+		default: // RunChecks has been told already
+		}
+	}
 	if was.Strategy == set.Strategy && was.Reserve == set.Reserve && slices.Equal(was.Tags, set.Tags) && was.Sticky == set.Sticky {
 		return
 	}
@@ -172,8 +181,8 @@ func (e *entry) take() {
 	e.addCall(+1)
 }
 
-// cleanTags makes tags comparable: small letters, each once, sorted.
-func cleanTags(tags []string) []string {
+// CleanTags makes tags comparable: small letters, each once, sorted.
+func CleanTags(tags []string) []string {
 	var out []string
 	for _, t := range tags {
 		if t = strings.ToLower(cleanName(t)); t != "" {

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"patchbay/backend/apierror"
 	"patchbay/backend/events"
 	"patchbay/backend/oauth"
 	"patchbay/backend/provider"
@@ -66,7 +68,9 @@ type entry struct {
 	bound          int       // conversations that stay on it
 	quota          *QuotaReading
 	asked          time.Time // when the service was last asked how much is left
+	usedSince      time.Time // when it was first used after that; zero = it was not
 	check          *CheckResult
+	nextCheck      time.Time
 	unreserved     time.Time // until then a person wants no part of an allowance kept back
 
 	pool  *pool
@@ -125,7 +129,7 @@ func (p *Pools) insert(row store.Account) *entry {
 	if row.Notes == nil {
 		row.Notes = map[string]string{}
 	}
-	row.Priority, row.Tags = cleanPriority(row.Priority), cleanTags(row.Tags)
+	row.Priority, row.Tags = cleanPriority(row.Priority), CleanTags(row.Tags)
 	e := &entry{
 		row: row, state: State(row.State), kind: row.Kind, reason: row.Reason, since: row.Since, link: row.Link, limit: row.MaxConcurrent,
 		renews: row.Renews,
@@ -177,6 +181,29 @@ func (p *Pools) Get(id string) (Status, bool) {
 	now := time.Now()
 	p.bound.sweep(now)
 	return statusOf(e, now), true
+}
+
+// Find returns the account that a person means: by its id, provider/name, or a name that only one has.
+func (p *Pools) Find(ref string) (id, provider string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.entries[ref]; e != nil {
+		return e.row.ID, e.row.Provider, nil
+	}
+	var found *entry
+	for _, e := range p.entries {
+		if !strings.EqualFold(e.row.Name, ref) && !strings.EqualFold(e.row.Provider+"/"+e.row.Name, ref) {
+			continue
+		}
+		if found != nil {
+			return "", "", apierror.Invalid("account", "more than one account is called %q; say which one by its id", ref)
+		}
+		found = e
+	}
+	if found == nil {
+		return "", "", apierror.Invalid("account", "there is no account %q; `patchbay accounts` lists them", ref)
+	}
+	return found.row.ID, found.row.Provider, nil
 }
 
 // HasAccounts reports whether a provider has any account, usable or not.

@@ -63,7 +63,7 @@ func (p *Pools) noteQuota(e *entry, windows []provider.Quota, err error) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	e.asked = now
+	e.asked, e.usedSince = now, time.Time{}
 	r := QuotaReading{}
 	if e.quota != nil {
 		r = *e.quota

@@ -21,6 +21,13 @@ const (
 // noteUse notes how a call ended. What is nobody's fault, or the request's own, says nothing about the account. The caller
 // holds the lock.
 func (p *Pools) noteUse(e *entry, err error, now time.Time) {
+	if e.usedSince.IsZero() {
+		e.usedSince = now
+		select {
+		case p.wakeAsk <- struct{}{}:
+		default: // RunChecks has been told already
+		}
+	}
 	kind := ""
 	if err != nil {
 		k := apierror.KindOf(err)
@@ -55,10 +62,6 @@ func (p *Pools) useChanged(e *entry) {
 	select {
 	case p.wakeUse <- struct{}{}:
 	default: // Run has been told already
-	}
-	select {
-	case p.wakeAsk <- struct{}{}:
-	default:
 	}
 }
 

@@ -265,6 +265,8 @@ type KeyLimits struct {
 	PerMinute    int      `json:"per_minute,omitempty"`
 	TokensPerDay int64    `json:"tokens_per_day,omitempty"` // input and output; the day is that of the machine's time zone
 	Concurrent   int      `json:"concurrent,omitempty"`     // requests at a time
+	Account      string   `json:"account,omitempty"`        // id of the only account that serves it; a name will do to set it
+	Tags         []string `json:"tags,omitempty"`           // all of which an account must have to serve it
 }
 
 // KeyUse is what a key has been used for.
@@ -285,6 +287,8 @@ type KeyChange struct {
 	PerMinute    *int       `json:"per_minute,omitzero"` // 0 limits nothing
 	TokensPerDay *int64     `json:"tokens_per_day,omitzero"`
 	Concurrent   *int       `json:"concurrent,omitzero"`
+	Account      *string    `json:"account,omitzero"` // "" = any
+	Tags         *[]string  `json:"tags,omitzero"`
 }
 
 // NewKey is a client key to be made, or one that the person brings.

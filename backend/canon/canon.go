@@ -48,6 +48,7 @@ type Request struct {
 	Audio      jsontext.Value // voice and format of an audio answer, in chat's shape
 
 	Verbosity, ServiceTier, PromptCacheKey, UserID string
+	ConversationGuessed                            bool   // Conversation is made of how the request begins, for want of what the app says
 	Conversation                                   string // stable key of the conversation, for stickiness and caches; "" until known
 	Seed                                           string // system head and first user text, from which a key is derived when the client sent none
 	Metadata                                       jsontext.Value

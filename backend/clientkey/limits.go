@@ -20,6 +20,8 @@ type Limits struct {
 	PerMinute    int       `json:"per_minute,omitzero"`
 	TokensPerDay int64     `json:"tokens_per_day,omitzero"` // input and output, by the local day
 	Concurrent   int       `json:"concurrent,omitzero"`     // requests at a time
+	Account      string    `json:"account,omitzero"`        // id of the only account that serves it
+	Tags         []string  `json:"tags,omitzero"`           // all of which an account must have to serve it
 	Expires      time.Time `json:"-"`                       // zero = never
 }
 

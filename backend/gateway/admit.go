@@ -47,6 +47,18 @@ func revoked(ctx context.Context) bool { return errors.Is(context.Cause(ctx), cl
 
 // planned plans a call with what its client key may use.
 func (c *Call) planned(ctx context.Context, q route.Query) (route.Plan, error) {
+	if err := c.pin(&q); err != nil {
+		return route.Plan{}, err
+	}
+	plan, err := c.allowed(ctx, q)
+	if err != nil {
+		return plan, err
+	}
+	return plan, c.keepPinned(&plan)
+}
+
+// allowed is the plan as far as the client key lets it.
+func (c *Call) allowed(ctx context.Context, q route.Query) (route.Plan, error) {
 	l := c.caller.Limits
 	if !l.Narrow() {
 		return c.g.plan.Plan(ctx, q)

@@ -53,6 +53,8 @@ type Accounts interface {
 	Acquire(ctx context.Context, q account.Query) (*account.Lease, error)
 	// Considered lists the accounts of a provider in the order of a choice, at most limit of them (0 = all).
 	Considered(q account.Query, limit int) []account.Considered
+	// Find returns the account that a person means by an id, provider/name or name.
+	Find(ref string) (id, provider string, err error)
 	// Nobody is the error of a choice that finds no account.
 	Nobody(q account.Query) error
 }
@@ -120,6 +122,8 @@ type Caller struct {
 	KeyID, KeyName string            // of the client key
 	PathProvider   string            // from the path, "" if it named none
 	HeaderProvider string            // from a header
+	Account        string            // that a header pins: an id, provider/name or name; "" = any
+	Tags           []string          // that a header asks for
 	Limits         *clientkey.Limits // of the client key; nil = none
 	ReplayOf       string            // id of a request that is sent again
 	Own            bool              // Patchbay's own page asks: KeyID is a name for the log, no client key
@@ -135,11 +139,13 @@ type Route struct {
 
 // Call is one request of a client on its way.
 type Call struct {
-	g      *Gateway
-	req    *canon.Request
-	caller Caller
-	begun  time.Time
-	end    func(record.Row)
+	g        *Gateway
+	req      *canon.Request
+	caller   Caller
+	pinned   string // id of the only account that may serve, "" = any
+	pinnedTo string // its provider
+	begun    time.Time
+	end      func(record.Row)
 
 	mu    sync.Mutex // guards route
 	route Route

@@ -66,7 +66,7 @@ func (g *Gateway) Lookup(ctx context.Context, l Lookup, caller Caller) Found {
 
 // lookAt returns the account of a candidate that would be asked, nil if there is none.
 func (c *Call) lookAt(cand *route.Candidate) *account.Considered {
-	list := c.g.accounts.Considered(account.Query{Provider: cand.Provider, Model: cand.Model}, 0)
+	list := c.g.accounts.Considered(c.wanted(cand, nil, 0), 0)
 	var skipped []trace.Step
 	var chosen *account.Considered
 	for i := range list {
@@ -83,7 +83,7 @@ func (c *Call) lookAt(cand *route.Candidate) *account.Considered {
 	}
 	c.trace.Add(trace.Fold(skipped)...)
 	if chosen == nil {
-		c.fail(cand, nil, apierror.From(c.g.accounts.Nobody(account.Query{Provider: cand.Provider, Model: cand.Model})))
+		c.fail(cand, nil, apierror.From(c.g.accounts.Nobody(c.wanted(cand, nil, 0))))
 		return nil
 	}
 	s := trace.Step{What: trace.Ready, Provider: cand.Provider, Account: chosen.ID, Label: chosen.Name, Model: cand.Model, Message: "is ready and would be asked"}

@@ -43,7 +43,7 @@ func (c *Call) countUpstream(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, nil
 	}
-	lease, err := c.g.accounts.Acquire(ctx, account.Query{Provider: cand.Provider, Model: cand.Model, Conversation: c.req.Conversation})
+	lease, err := c.g.accounts.Acquire(ctx, c.wanted(cand, nil, 0))
 	if err != nil {
 		return 0, nil
 	}

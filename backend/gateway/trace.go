@@ -84,7 +84,7 @@ func (c *Call) outOfTries(plan *route.Plan, i int) {
 //
 //go:noinline
 func (c *Call) acquire(ctx context.Context, cand *route.Candidate, told map[string]struct{}) (*account.Lease, error) {
-	q := account.Query{Provider: cand.Provider, Model: cand.Model, Conversation: c.req.Conversation, Skip: told, Wait: queueWait}
+	q := c.wanted(cand, told, queueWait)
 	lease, err := c.g.accounts.Acquire(ctx, q)
 	if len(told) > 0 && err == nil {
 		return lease, nil // what was passed over was told with the first

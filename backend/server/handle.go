@@ -112,7 +112,7 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, c wire.Codec, op
 	}
 	if req.Conversation == "" {
 		sum := sha256.Sum256([]byte(callerOf(r).KeyID + "\n" + req.Seed))
-		req.Conversation = hex.EncodeToString(sum[:16])
+		req.Conversation, req.ConversationGuessed = hex.EncodeToString(sum[:16]), true
 	}
 	return req, nil
 }

@@ -40,7 +40,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // identify gives a request its id and a place for what is found out about its sender.
 func identify(w http.ResponseWriter, r *http.Request) (*http.Request, *gateway.Caller) {
-	caller := &gateway.Caller{RequestID: requestID(), HeaderProvider: headerProvider(r)}
+	caller := &gateway.Caller{RequestID: requestID(), HeaderProvider: headerProvider(r), Account: r.Header.Get("X-Patchbay-Account"), Tags: headerTags(r)}
 	h := w.Header()
 	h.Set("X-Patchbay-Request-Id", caller.RequestID)
 	h.Set("X-Request-Id", caller.RequestID)
@@ -67,6 +67,16 @@ func (s *Server) turnedAway(w http.ResponseWriter, r *http.Request) (done bool) 
 		return false
 	}
 	return guard.cors(w, r)
+}
+
+// headerTags reads the header that names tags which an account must have.
+func headerTags(r *http.Request) (tags []string) {
+	for tag := range strings.SplitSeq(r.Header.Get("X-Patchbay-Tag"), ",") {
+		if tag = strings.TrimSpace(tag); tag != "" {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
 }
 
 // headerProvider reads the header that names a provider; the second one is AIClient-2-API's.

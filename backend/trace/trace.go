@@ -56,6 +56,8 @@ const (
 	KindResting     = "resting"       // until a time
 	KindAbsent      = "absent"        // the account does not have the model, as its service said
 	KindNotServed   = "not_served"    // the person said that the account does not serve the model
+	KindNoTag       = "no_tag"        // the account lacks a tag that is asked for
+	KindPinned      = "pinned"        // of a step: the request asks for an account of another provider
 	KindBusy        = "busy"          // at its limit of calls
 	KindWasTried    = "was_tried"     // for this very request
 	KindNoAccount   = "no_account"    // of a step: its provider has none
