@@ -292,6 +292,8 @@ export interface KeyChange {
 	per_minute?: number;
 	tokens_per_day?: number;
 	concurrent?: number;
+	account?: string;
+	tags?: string[];
 }
 
 export interface KeyLimits {
@@ -301,6 +303,8 @@ export interface KeyLimits {
 	per_minute?: number;
 	tokens_per_day?: number;
 	concurrent?: number;
+	account?: string;
+	tags?: string[];
 }
 
 export interface KeyUse {
