@@ -54,16 +54,19 @@ func (b *Backend) saveLogin(ctx context.Context, f oauth.Finished) (oauth.Saved,
 	if f.Problem != nil {
 		b.accounts.Block(st.ID, f.Problem)
 	}
-	out := oauth.Saved{Account: st.ID, Label: st.Name}
+	out := oauth.Saved{Account: st.ID, Label: st.Name, Outcome: "renewed"}
 	switch wanted, there := b.accounts.Get(f.Account); {
 	case f.Account != "" && st.ID != f.Account && there:
+		out.Outcome = "another"
 		out.Text = fmt.Sprintf("You signed in with another account than %s: it is there as %s, and %[1]s still needs its own sign-in.", wanted.Name, st.Name)
 	case isNew:
+		out.Outcome = "new"
 		out.Text = "The account " + st.Name + " is ready."
 	default:
 		out.Text = "The account " + st.Name + " is signed in again."
 	}
 	if p := f.Problem; p != nil {
+		out.Outcome = "unusable"
 		out.Text = "The account " + st.Name + " is signed in, but cannot be used yet: " + strings.TrimSuffix(p.Msg, ".") + "; " + p.Action + "."
 		if p.Link != "" {
 			out.Text += " " + p.Link
@@ -125,8 +128,8 @@ func (b *Backend) Logins(context.Context) ([]api.LoginView, error) {
 func loginView(p oauth.Progress) api.LoginView {
 	return api.LoginView{
 		ID: p.ID, Provider: p.Provider, Login: p.Login, Kind: p.Kind, State: string(p.State), Seq: p.Seq, URL: p.URL, UserCode: p.UserCode,
-		VerifyURL: p.VerifyURL, Paste: p.Paste, PasteHint: p.PasteHint, Note: p.Note, Text: p.Text, Account: p.Account, Label: p.Label,
-		Started: p.Started, Expires: p.Expires,
+		VerifyURL: p.VerifyURL, Paste: p.Paste, PasteHint: p.PasteHint, Note: p.Note, NoReturn: p.NoReturn,
+		Text: p.Text, Outcome: p.Outcome, Account: p.Account, Label: p.Label, Started: p.Started, Expires: p.Expires,
 	}
 }
 

@@ -184,23 +184,27 @@ type NewLogin struct {
 
 // LoginView is a sign-in under way, or how it ended.
 type LoginView struct {
-	ID        string    `json:"id"`
-	Provider  string    `json:"provider"`
-	Login     string    `json:"login,omitempty"`
-	Kind      string    `json:"kind"`  // browser, paste or device
-	State     string    `json:"state"` // waiting, finishing, done, failed, canceled, expired
-	Seq       int       `json:"seq"`
-	URL       string    `json:"url,omitempty"`        // the page to open
-	UserCode  string    `json:"user_code,omitempty"`  // what to type there, for a device login
-	VerifyURL string    `json:"verify_url,omitempty"` // where to type it on another machine
-	Paste     bool      `json:"paste,omitempty"`      // a code or an address can be pasted
-	PasteHint string    `json:"paste_hint,omitempty"`
-	Note      string    `json:"note,omitempty"` // good to know meanwhile: who holds a port
-	Text      string    `json:"text,omitempty"` // how it ended and what to do next
-	Account   string    `json:"account,omitempty"`
-	Label     string    `json:"label,omitempty"` // the account's name
-	Started   time.Time `json:"started,omitzero"`
-	Expires   time.Time `json:"expires,omitzero"`
+	ID        string `json:"id"`
+	Provider  string `json:"provider"`
+	Login     string `json:"login,omitempty"`
+	Kind      string `json:"kind"`  // browser, paste or device
+	State     string `json:"state"` // waiting, finishing, done, failed, canceled, expired
+	Seq       int    `json:"seq"`
+	URL       string `json:"url,omitempty"`        // the page to open
+	UserCode  string `json:"user_code,omitempty"`  // what to type there, for a device login
+	VerifyURL string `json:"verify_url,omitempty"` // where to type it on another machine
+	Paste     bool   `json:"paste,omitempty"`      // a code or an address can be pasted
+	PasteHint string `json:"paste_hint,omitempty"`
+	Note      string `json:"note,omitempty"`      // good to know meanwhile: who holds a port
+	NoReturn  bool   `json:"no_return,omitempty"` // the browser cannot come back by itself: what it ends on has to be pasted
+	Text      string `json:"text,omitempty"`      // how it ended and what to do next
+	// Outcome is that for programs: new, renewed, another or unusable when done; timeout, denied, not_allowed,
+	// canceled or the kind of the error.
+	Outcome string    `json:"outcome,omitempty"`
+	Account string    `json:"account,omitempty"`
+	Label   string    `json:"label,omitempty"` // the account's name
+	Started time.Time `json:"started,omitzero"`
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 // Over reports that nothing more will happen.

@@ -64,6 +64,8 @@ type Saved struct {
 	Account, Label string
 	// Text is what is worth saying, for example that another account than the wanted one signed in.
 	Text string
+	// Outcome is what became of it: new, renewed, another or unusable.
+	Outcome string
 }
 
 // LoginNeeds is what Logins works with.
@@ -281,7 +283,7 @@ func (l *Logins) beginBrowser(a *attempt, mode string) error {
 		a.redirect = redirectOf(login, a.port)
 		a.p.PasteHint = "If the browser runs on another machine, or shows an error page at the end: copy the whole address of that page and paste it here."
 	}
-	a.p.Note = noteOf(busy, a.port)
+	a.p.Note, a.p.NoReturn = noteOf(busy, a.port), !hosted && a.port == 0
 	req := provider.AuthRequest{
 		Redirect: a.redirect, State: a.state, Fields: a.start.Fields, Hint: a.known.Email,
 		Again: a.known.ID == "" && l.needs.HasAccounts != nil && l.needs.HasAccounts(a.start.Provider),

@@ -116,7 +116,7 @@ func TestRefusedOnThePage(t *testing.T) {
 	_, text, err := simulator.Click(t.Context(), k.http, p.URL, "deny")
 	check(t, err)
 	tells(t, text, "did not work", "allow the access")
-	if p = k.end(t, p.ID); p.State != Failed || len(k.finished()) != 0 {
+	if p = k.end(t, p.ID); p.State != Failed || p.Outcome != "denied" || len(k.finished()) != 0 {
 		t.Error(p)
 	}
 	tells(t, p.Text, "refused on the service", "Start it again")
@@ -323,7 +323,7 @@ func TestTimeLimitAndCancel(t *testing.T) {
 		p := k.start(t, Start{Mode: ModePaste})
 		diff(t, 10*time.Minute, p.Expires.Sub(p.Started))
 		p = k.end(t, p.ID)
-		if p.State != Expired || time.Since(p.Started) != 10*time.Minute {
+		if p.State != Expired || p.Outcome != "timeout" || time.Since(p.Started) != 10*time.Minute {
 			t.Error(p)
 		}
 		tells(t, p.Text, "too long", "again")
@@ -361,12 +361,13 @@ func TestDeviceCodeThatFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		act   func(k *desk, p Progress)
 		state State
+		how   string
 		text  string
 	}{
-		"expired": {func(*desk, Progress) {}, Expired, "Start it again"},
-		"denied":  {func(k *desk, p Progress) { k.sim.Deny(p.UserCode) }, Failed, "refused on the service"},
-		"ended":   {func(k *desk, p Progress) { k.sim.Advance(time.Hour) }, Expired, "Start it again"},
-		"foreign": {func(k *desk, p Progress) { k.sim.Trouble(simulator.TroubleForeign) }, Failed, "browser instead"},
+		"expired": {func(*desk, Progress) {}, Expired, "timeout", "Start it again"},
+		"denied":  {func(k *desk, p Progress) { k.sim.Deny(p.UserCode) }, Failed, "denied", "refused on the service"},
+		"ended":   {func(k *desk, p Progress) { k.sim.Advance(time.Hour) }, Expired, "timeout", "Start it again"},
+		"foreign": {func(k *desk, p Progress) { k.sim.Trouble(simulator.TroubleForeign) }, Failed, "not_allowed", "browser instead"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -374,7 +375,7 @@ func TestDeviceCodeThatFails(t *testing.T) {
 				p := k.start(t, Start{Mode: ModeDevice})
 				c.act(k, p)
 				p = k.end(t, p.ID)
-				if p.State != c.state {
+				if p.State != c.state || p.Outcome != c.how {
 					t.Error(p)
 				}
 				tells(t, p.Text, c.text)

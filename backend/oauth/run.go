@@ -30,17 +30,26 @@ func (l *Logins) run(ctx context.Context, a *attempt) {
 	}
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errCanceled):
-		a.end(Canceled, "The sign-in was canceled.", nil)
+		a.end(Canceled, "The sign-in was canceled.", outcome(string(Canceled)))
 	case errors.Is(cause, errClosing):
-		a.end(Canceled, "Patchbay was stopped; start the sign-in again.", nil)
+		a.end(Canceled, "Patchbay was stopped; start the sign-in again.", outcome(string(Canceled)))
 	case errors.Is(cause, context.DeadlineExceeded) || errors.Is(err, errOver):
-		a.end(Expired, "The sign-in took too long and is over. Start it again.", nil)
+		a.end(Expired, "The sign-in took too long and is over. Start it again.", outcome("timeout"))
 	default:
 		e := apierror.From(err)
-		a.end(Failed, e.Msg, nil)
+		how := e.Kind.String()
+		switch e.Upstream.Code {
+		case "access_denied":
+			how = "denied"
+		case "unauthorized_client": // this way in is not open to the service's registration
+			how = "not_allowed"
+		}
+		a.end(Failed, e.Msg, outcome(how))
 		l.needs.Log.Warn("A sign-in failed", "provider", a.start.Provider, "login", a.login.Key(), "kind", e.Kind.String(), "err", e.Msg)
 	}
 }
+
+func outcome(how string) func(*Progress) { return func(p *Progress) { p.Outcome = how } }
 
 // errOver reports that a device code came to its end.
 var errOver = errors.New("the device code is over")
@@ -147,7 +156,7 @@ func (l *Logins) finish(ctx context.Context, a *attempt, c provider.Credential) 
 		return err
 	}
 	text := cmp.Or(saved.Text, "The account "+saved.Label+" is ready.")
-	a.end(Done, text, func(p *Progress) { p.Account, p.Label = saved.Account, saved.Label })
+	a.end(Done, text, func(p *Progress) { p.Account, p.Label, p.Outcome = saved.Account, saved.Label, saved.Outcome })
 	l.needs.Log.Info("Signed in", "provider", a.start.Provider, "login", a.login.Key(), "account", saved.Account)
 	return nil
 }

@@ -46,9 +46,14 @@ type Progress struct {
 	Paste     bool
 	PasteHint string
 	Note      string // what is good to know meanwhile, for example who holds a port
+	NoReturn  bool   // every port that the browser may come back by is taken: what it ends on has to be pasted
 	Text      string // how it ended, and what to do next
-	Started   time.Time
-	Expires   time.Time
+	// Outcome says the same for programs. Done: new, renewed, another (not the account that was to sign in again) or unusable;
+	// Expired: timeout; otherwise canceled, denied (on the
+	// service's page), not_allowed (this way in), or the kind of the error.
+	Outcome string
+	Started time.Time
+	Expires time.Time
 	// Account is the id of the account that came of it, Label its name.
 	Account, Label string
 }
@@ -178,7 +183,9 @@ func (s *session) grant(o offered, redirect, verifier string, fields map[string]
 		} else if said == "" {
 			text = "the service's page gave no code: start the sign-in again"
 		}
-		return provider.Grant{}, apierror.New(apierror.AuthExpired, "%s", text)
+		err := apierror.New(apierror.AuthExpired, "%s", text)
+		err.Upstream.Code = o.query.Get("error")
+		return provider.Grant{}, err
 	}
 	rest := url.Values{}
 	for k, v := range o.query {

@@ -3,6 +3,7 @@ import { session } from "./session.svelte";
 
 export interface CallOptions {
 	signal?: AbortSignal;
+	headers?: Record<string, string>;
 }
 
 /** Where the page is served from, and so the API: everything stays on one origin. */
@@ -10,7 +11,7 @@ export const origin = location.origin;
 
 /** Calls the API as the person who opened this page, and gives the answer as it came: for streams and downloads. */
 export async function send(method: string, path: string, body?: unknown, options: CallOptions = {}): Promise<Response> {
-	const headers: Record<string, string> = {};
+	const headers: Record<string, string> = { ...options.headers };
 	if (session.token) headers["Authorization"] = `Bearer ${session.token}`;
 	if (body !== undefined) headers["Content-Type"] = "application/json";
 	let response: Response;
@@ -60,8 +61,9 @@ export function query(values: Record<string, string | number | boolean | undefin
 
 async function readFailure(response: Response): Promise<ApiError> {
 	try {
-		const { error } = (await response.json()) as { error: { kind: string; message: string; param?: string } };
-		return new ApiError(error.kind, error.message, error.param ?? "", response.status);
+		// The addresses for apps answer in the shape of their protocol: a type or a code where the API says kind.
+		const { error } = (await response.json()) as { error: { kind?: string; type?: string; message: string; param?: string | null } };
+		return new ApiError(error.kind ?? error.type ?? "internal", error.message, error.param ?? "", response.status);
 	} catch {
 		return new ApiError("internal", `${response.status} ${response.statusText}`, "", response.status);
 	}

@@ -352,7 +352,9 @@ export interface LoginView {
 	paste?: boolean;
 	paste_hint?: string;
 	note?: string;
+	no_return?: boolean;
 	text?: string;
+	outcome?: string;
 	account?: string;
 	label?: string;
 	started?: string;

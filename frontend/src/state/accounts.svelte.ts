@@ -1,5 +1,5 @@
-import { get } from "../api/client";
-import type { Account, List } from "../api/types";
+import { get, patch, post, remove } from "../api/client";
+import type { Account, List, Quota } from "../api/types";
 import { Resource } from "./resource.svelte";
 
 /** The accounts, by provider, priority and name. */
@@ -16,4 +16,60 @@ export function needsPerson(a: Account): boolean {
 /** The accounts that a person must do something about. */
 export function needing(): Account[] {
 	return (accounts.value?.items ?? []).filter(needsPerson);
+}
+
+/** What of an account a person can change; what is left out stays. */
+export interface AccountChange {
+	name?: string;
+	enabled?: boolean;
+	priority?: number;
+	proxy?: string;
+	key?: string;
+	max_concurrent?: number;
+	tags?: string[];
+	weight?: number;
+	/** below 0: what the pool says */
+	reserve?: number;
+}
+
+/** What a free look at an account found. */
+export interface AccountTest {
+	ok: boolean;
+	models?: number;
+	kind?: string;
+	message?: string;
+}
+
+const path = (id: string, verb = "") => `/api/accounts/${encodeURIComponent(id)}${verb}`;
+
+function put(changed: Account): Account {
+	const before = accounts.value;
+	if (before) accounts.set({ items: before.items.map((a) => (a.id === changed.id ? changed : a)) });
+	return changed;
+}
+
+export async function changeAccount(id: string, change: AccountChange): Promise<Account> {
+	return put(await patch<Account>(path(id), change));
+}
+
+/** Ends the pauses of an account, or the one of a model. */
+export async function clearAccount(id: string, model = ""): Promise<Account> {
+	return put(await post<Account>(path(id, "/clear"), model ? { model } : {}));
+}
+
+/** Asks the service for what is free. */
+export function testAccount(id: string): Promise<AccountTest> {
+	return post<AccountTest>(path(id, "/test"));
+}
+
+/** Asks the service how much is left: a free call. */
+export async function askQuota(id: string): Promise<void> {
+	await get<List<Quota>>(path(id, "/quota"));
+	await accounts.reload();
+}
+
+export async function removeAccount(id: string): Promise<void> {
+	await remove(path(id));
+	const before = accounts.value;
+	if (before) accounts.set({ items: before.items.filter((a) => a.id !== id) });
 }
