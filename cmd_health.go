@@ -19,8 +19,9 @@ func (a *app) healthCommand() *cobra.Command {
 		Short: "Does the running Patchbay answer",
 		Long: "Asks the running Patchbay for its health, for containers and supervisors. Ends with 1 if none runs or it does not\n" +
 			"answer. What accounts can do is printed and changes nothing: restarting would not mend it.",
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.health(cmd.Context()) },
+		Example: "  patchbay health",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.health(cmd.Context()) },
 	}
 }
 

@@ -455,6 +455,7 @@ func (b *Backend) Run(ctx context.Context) error {
 	jobs.Go(func() error { return b.settings.Run(jctx) })
 	jobs.Go(func() error { return b.watchLists(jctx) })
 	jobs.Go(func() error { return b.prompts.Run(jctx) })
+	jobs.Go(func() error { return b.tellLogs(jctx) })
 	jobs.Go(func() error { return b.watchVault(jctx) })
 	jobs.Go(func() error { return b.accounts.RunRefresh(jctx) })
 	jobs.Go(func() error { return b.accounts.RunChecks(jctx) })

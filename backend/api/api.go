@@ -82,6 +82,8 @@ type Service interface {
 	TransferService
 	PasswordService
 	UpdateService
+	SettingsService
+	ProgramService
 }
 
 // Finding is one thing the doctor looked at.

@@ -88,6 +88,15 @@ func TestReadsAreTheSameOverHTTP(t *testing.T) {
 	same(must(f.AccountQuota(ctx, "a/1"))(t))(c.AccountQuota(ctx, "a/1"))
 	same(must(f.Doctor(ctx))(t))(c.Doctor(ctx))
 	same(must(f.Vault(ctx))(t))(c.Vault(ctx))
+	f.SettingList = []api.SettingView{{Key: "server.lan", Section: "address", Kind: "switch", Value: true, Default: false, Source: "env", Locked: true}}
+	same(must(f.Settings(ctx, "x"))(t))(c.Settings(ctx, "x"))
+	same(must(f.Logs(ctx, api.LogQuery{Level: "warn"}))(t))(c.Logs(ctx, api.LogQuery{Level: "warn"}))
+	same(must(f.LogText(ctx))(t))(c.LogText(ctx))
+	same(must(f.Addresses(ctx))(t))(c.Addresses(ctx))
+	same(must(f.About(ctx))(t))(c.About(ctx))
+	same(must(f.Support(ctx))(t))(c.Support(ctx))
+	same(must(f.Pause(ctx))(t))(c.Pause(ctx))
+	same(must(f.Resume(ctx))(t))(c.Resume(ctx))
 
 	rq := api.RequestQuery{Provider: "p", Account: "a", Model: "m", Key: "k", Kind: "timeout", State: api.RequestFailed, Retried: true, Status: 504, Search: "x y", Since: apitest.Moment, Until: apitest.Moment.Add(time.Nanosecond), Before: "r9", Limit: 7}
 	same(must(f.Requests(ctx, rq))(t))(c.Requests(ctx, rq))

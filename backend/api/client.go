@@ -79,6 +79,10 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 	if out == nil {
 		return nil
 	}
+	if text, ok := out.(*[]byte); ok {
+		*text = b
+		return nil
+	}
 	if err := json.Unmarshal(b, out, reading); err != nil {
 		e := apierror.New(apierror.Internal, "the running Patchbay answered something unexpected; it may be of another version: restart it")
 		e.Err = err

@@ -45,7 +45,7 @@ type FeedFrame struct {
 // FeedHint says that something changed. A snapshot whose X-Patchbay-Seq is not smaller knows of it already.
 type FeedHint struct {
 	Seq   uint64 `json:"seq"`
-	Topic string `json:"topic" oneof:"hello,gap,account,request,config,login,route,files,notice,log,status,connect"`
+	Topic string `json:"topic" oneof:"hello,gap,account,request,config,login,route,files,notice,log"`
 	ID    string `json:"id,omitempty"` // what changed; "" = several, or the topic as a whole
 	Data  any    `json:"data,omitempty"`
 }

@@ -47,6 +47,8 @@ var endpoints = slices.Concat(
 	vaultEndpoints,
 	transferEndpoints,
 	updateEndpoints,
+	settingsEndpoints,
+	programEndpoints,
 )
 
 // list wraps rows; a missing list is an empty one.

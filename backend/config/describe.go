@@ -239,7 +239,9 @@ func (c changes) apply(cfg *Config) error {
 // plan takes out what is unset and writes what is set. What is named is written even where it is the default already.
 func (c changes) plan(old *state, want *Config) []leaf {
 	var edits []leaf
-	within := func(path, whole []string) bool { return len(path) >= len(whole) && slices.Equal(path[:len(whole)], whole) }
+	within := func(path, whole []string) bool {
+		return len(path) >= len(whole) && slices.Equal(path[:len(whole)], whole)
+	}
 	diff := difference(old, want)
 	for _, l := range c {
 		_, written := old.lines[l.key()]

@@ -13,13 +13,15 @@ const (
 	SectionRouting   = "routing"
 	SectionPrompts   = "prompts"
 	SectionBackup    = "backup"
+	SectionLook      = "look"
+	SectionUpdates   = "updates"
 )
 
 // sections are by the beginning of the key, the longest first.
 var sections = []struct{ prefix, section string }{
 	{"server.limits", SectionLimits}, {"server.trusted_proxies", SectionNetwork}, {"server", SectionAddress},
 	{"providers", SectionProviders}, {"routing", SectionRouting}, {"prompts", SectionPrompts}, {"timeouts", SectionLimits},
-	{"media", SectionNetwork}, {"network", SectionNetwork}, {"database", SectionBackup}, {"record", SectionRecording}, {"prices", SectionRecording}, {"log", SectionRecording},
+	{"media", SectionNetwork}, {"network", SectionNetwork}, {"database", SectionBackup}, {"desktop", SectionLook}, {"updates", SectionUpdates}, {"record", SectionRecording}, {"prices", SectionRecording}, {"log", SectionRecording},
 }
 
 func sectionOf(path []string) string {
@@ -124,4 +126,13 @@ var notes = map[string]note{
 	"record.prompt_log.max_files": {about: "How many such files are kept", unit: "files"},
 	"record.prompt_log.days":      {about: "How long full files are kept; 0 for ever", unit: "days"},
 	"network.proxy":               {about: "The proxy for all calls to services: an address, system (as the computer is set) or direct"},
+
+	"desktop.language":                {about: "The language of Patchbay; empty: the one of the system", allowed: []string{"", "en", "zh-CN", "ja"}},
+	"desktop.theme":                   {about: "Light or dark; empty: as the system", allowed: []string{"", "light", "dark"}},
+	"desktop.notifications.sign_in":   {about: "Tells when an account needs a new sign-in"},
+	"desktop.notifications.exhausted": {about: "Tells when nobody can answer any more"},
+	"desktop.notifications.port":      {about: "Tells when the port has changed or is taken"},
+	"desktop.notifications.update":    {about: "Tells when there is a newer version"},
+	"updates.check":                   {about: "Looks for a newer version once a day"},
+	"updates.url":                     {about: "A mirror of the list of releases, instead of the publisher's own"},
 }

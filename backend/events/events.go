@@ -30,6 +30,7 @@ const (
 	Login   Topic = "login"  // a sign-in went on
 	Route   Topic = "route"  // the default provider or the model lists
 	Files   Topic = "files"  // the logins that were found in files of other programs
+	Logs    Topic = "log"    // there are new lines
 	Notice  Topic = "notice" // something a person should see: login needed, port changed
 )
 

@@ -22,6 +22,7 @@ type Service struct {
 	mu sync.Mutex // guards what follows
 
 	DesktopCalls
+	ProgramCalls
 
 	StatusView     api.Status
 	AccountList    []api.AccountView

@@ -17,7 +17,7 @@ import (
 var levels = map[string]int{
 	"backend/canon": 0, "backend/apierror": 0, "backend/events": 0, "backend/logging": 0, "backend/secret": 0, "backend/trace": 0,
 	"backend/secret/*": 1, "backend/wire": 1, "backend/wire/oai": 1, "backend/transport": 1, "backend/config": 1, "backend/store": 1, "backend/provider": 1,
-	"backend/session": 1, "backend/page": 1,
+	"backend/session": 1, "backend/page": 1, "backend/about": 1,
 	"backend/wire/*": 2, "backend/oauth": 2, "backend/clientkey": 2, "backend/record": 2, "backend/preset": 2, "backend/prompt": 2, "backend/update": 2,
 	"backend/provider/*": 3, "backend/simulator": 3, "backend/account": 3,
 	"backend/provider/qwen": 4, "backend/provider/iflow": 4, // they speak OpenAI Chat by backend/provider/openaicompat

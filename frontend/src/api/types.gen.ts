@@ -10,6 +10,16 @@ export interface Abilities {
 	max_output?: number;
 }
 
+export interface AboutView {
+	version: string;
+	go: string;
+	system: string;
+	revision?: string;
+	built?: string;
+	licence: string;
+	modules: ModuleView[];
+}
+
 export interface AccountChange {
 	name?: string;
 	enabled?: boolean;
@@ -63,6 +73,20 @@ export interface AccountView {
 	renews?: boolean;
 	expires?: string;
 	next?: NextStep;
+}
+
+export interface AddressView {
+	protocol: string;
+	name: string;
+	url: string;
+}
+
+export interface AddressesView {
+	base: string;
+	items: AddressView[];
+	lan: boolean;
+	network: string[];
+	second: SecondView;
 }
 
 export interface AliasChange {
@@ -188,7 +212,7 @@ export interface FeedFrame {
 
 export interface FeedHint {
 	seq: number;
-	topic: "hello" | "gap" | "account" | "request" | "config" | "login" | "route" | "files" | "notice" | "log" | "status" | "connect";
+	topic: "hello" | "gap" | "account" | "request" | "config" | "login" | "route" | "files" | "notice" | "log";
 	id?: string;
 	data?: unknown;
 }
@@ -325,6 +349,30 @@ export interface KeyView {
 	used?: KeyUse;
 }
 
+export interface LogAttr {
+	key: string;
+	value: string;
+}
+
+export interface LogLine {
+	seq: number;
+	at: string;
+	level: "debug" | "info" | "warn" | "error";
+	package?: string;
+	message: string;
+	attrs?: LogAttr[];
+}
+
+export interface LogView {
+	items: LogLine[];
+	seq: number;
+	dropped?: number;
+	level: string;
+	levels?: Record<string, string>;
+	packages?: string[];
+	dir: string;
+}
+
 export interface LoginItem {
 	state: string;
 	path?: string;
@@ -385,6 +433,12 @@ export interface ModelView {
 	max_output?: number;
 	assumed?: boolean;
 	stale?: boolean;
+}
+
+export interface ModuleView {
+	path: string;
+	version: string;
+	licence?: string;
 }
 
 export interface NewAccount {
@@ -727,6 +781,14 @@ export interface RoutingView {
 	max_attempts: number;
 }
 
+export interface SecondView {
+	enabled: boolean;
+	listen: string;
+	url?: string;
+	problem?: string;
+	no_key?: boolean;
+}
+
 export interface SessionState {
 	signed_in: boolean;
 	expires?: string;
@@ -736,6 +798,36 @@ export interface SessionState {
 export interface SessionView {
 	token: string;
 	expires: string;
+}
+
+export interface SettingView {
+	key: string;
+	section: "start" | "address" | "recording" | "limits" | "network" | "providers" | "routing" | "prompts" | "look" | "updates" | "backup";
+	kind: "text" | "switch" | "number" | "duration" | "size" | "list" | "map" | "lists";
+	about: string;
+	unit?: string;
+	allowed?: string[];
+	value: unknown;
+	default: unknown;
+	source: "default" | "file" | "env" | "flag";
+	from?: string;
+	line?: number;
+	locked?: boolean;
+	variable?: string;
+}
+
+export interface SettingsProblem {
+	message: string;
+	key?: string;
+	line?: number;
+	excerpt?: string;
+	since: string;
+}
+
+export interface SettingsView {
+	path: string;
+	problem?: SettingsProblem;
+	items: SettingView[];
 }
 
 export interface ShownPage {
@@ -772,6 +864,13 @@ export interface Step {
 	ms?: number;
 	next?: string;
 	count?: number;
+}
+
+export interface SupportFile {
+	name: string;
+	about: string;
+	size: number;
+	data?: string;
 }
 
 export interface Switch {
@@ -1429,5 +1528,63 @@ export interface Calls {
 		query: undefined;
 		body: undefined;
 		answer: UpdateView;
+	};
+	/** Every setting with its value, default and source. */
+	"GET /api/settings": {
+		path: undefined;
+		query: { provider?: string };
+		body: undefined;
+		answer: SettingsView;
+	};
+	/** Sets settings by key, all or none; null takes one out of the file, so that its default counts again. */
+	"PATCH /api/settings": {
+		path: undefined;
+		query: undefined;
+		body: Record<string, unknown>;
+		answer: SettingsView;
+	};
+	/** The newest lines of the log, oldest first; the feed's topic log says that there are more. */
+	"GET /api/logs": {
+		path: undefined;
+		query: { level?: string; package?: string; search?: string; since?: number; limit?: number };
+		body: undefined;
+		answer: LogView;
+	};
+	/** What the log's files hold, to be saved. */
+	"GET /api/logs/text": {
+		path: undefined;
+		query: undefined;
+		body: undefined;
+		answer: Blob;
+	};
+	/** Where apps find Patchbay. */
+	"GET /api/addresses": {
+		path: undefined;
+		query: undefined;
+		body: undefined;
+		answer: AddressesView;
+	};
+	/** Version, libraries and their licences. */
+	"GET /api/about": {
+		path: undefined;
+		query: undefined;
+		body: undefined;
+		answer: AboutView;
+	};
+	/** What a report for those who help would hold. */
+	"GET /api/support/files": {
+		path: undefined;
+		query: { data?: boolean };
+		body: undefined;
+		answer: {
+			items: SupportFile[];
+		};
+	};
+	/** That report, to be saved. */
+	"GET /api/support": {
+		path: undefined;
+		query: undefined;
+		body: undefined;
+		answer: Blob;
 	};
 }
