@@ -17,7 +17,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.binary, "patchbay", "bin/patchbay", "the Patchbay binary")
 	flag.IntVar(&o.rounds, "rounds", 3, "rounds per measurement; the median counts")
-	flag.StringVar(&o.only, "only", "", "run the measurements whose names hold this: start, idle, first, chunk, long, memory")
+	flag.StringVar(&o.only, "only", "", "run the measurements whose names hold this: start, pool, idle, first, chunk, long, memory")
 	flag.StringVar(&o.pair, "pair", "", `measure the pairs whose names hold this, as in "openai -> gemini"`)
 	flag.BoolVar(&o.quick, "quick", false, "about two minutes: one round, fewer chunks, no long conversations, the memory of two pairs")
 	flag.Parse()

@@ -64,6 +64,14 @@ func (b *bench) run() (err error) {
 			return err
 		}
 	}
+	if b.wants("pool") {
+		if err := b.pool(); err != nil {
+			return err
+		}
+	}
+	if b.only == "pool" {
+		return nil
+	}
 	if b.patched, err = b.serve(); err != nil {
 		return err
 	}
