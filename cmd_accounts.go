@@ -159,7 +159,8 @@ type accountFlags struct {
 	name, keyFile, baseURL, kind, preset, proxyFile string
 	keyStdin, fromEnv, yes                          bool
 	priority, weight, concurrent                    int
-	tags                                            []string
+	tags, serves, servesNot                         []string
+	names                                           map[string]string
 	reserve                                         string
 }
 
@@ -171,6 +172,9 @@ func (f *accountFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.tags, "tag", nil, "a word by which pools, client keys and requests ask for the account; again for more, \"\" for none")
 	cmd.Flags().IntVar(&f.weight, "weight", 0, "its share of the calls where the pool goes by weights (1 to 1000)")
 	cmd.Flags().StringVar(&f.reserve, "reserve", "", "`percent` of each allowance that is left alone, or pool: what the pool says")
+	cmd.Flags().StringSliceVar(&f.serves, "serves", nil, "a `pattern` of models that the account serves, and no others; again for more, \"\" for all")
+	cmd.Flags().StringSliceVar(&f.servesNot, "serves-not", nil, "a `pattern` of models that the account does not serve; again for more, \"\" for none")
+	cmd.Flags().StringToStringVar(&f.names, "model-name", nil, "`NAME=MODEL`: the account's own name for a model; again for more, NAME= to take all away")
 	cmd.Flags().StringVar(&f.proxyFile, "proxy-file", "", "read the URL of a proxy for this account from this `file`; it may hold a password")
 }
 
@@ -234,6 +238,7 @@ func (a *app) addAccount(ctx context.Context, svc api.Service, id string, f acco
 		fmt.Fprintf(a.err, "Note on %s (%s): %s\n", p.Name, p.Risk.Since, p.Risk.Text)
 	}
 	n := api.NewAccount{Provider: id, Name: f.name, Priority: f.priority, Tags: f.cleanTags(), Weight: f.weight}
+	n.Settings = f.modelSettings()
 	if n.Reserve, err = f.keep(); err != nil {
 		return err
 	}
@@ -246,7 +251,7 @@ func (a *app) addAccount(ctx context.Context, svc api.Service, id string, f acco
 	if known {
 		n.Provider = p.ID
 		if f.baseURL != "" && f.baseURL != p.BaseURL {
-			n.Settings = map[string]string{provider.SettingBaseURL: f.baseURL}
+			n.Settings[provider.SettingBaseURL] = f.baseURL
 		}
 	} else if _, err := svc.AddProvider(ctx, added); err != nil {
 		return err
@@ -503,6 +508,7 @@ func (a *app) accountChange(cmd *cobra.Command, f accountFlags, newKey, noProxy 
 	if cmd.Flags().Changed("max-concurrent") {
 		c.MaxConcurrent = &f.concurrent
 	}
+	f.words(cmd, &c)
 	var err error
 	if c.Reserve, err = f.keep(); err != nil {
 		return c, err
@@ -522,7 +528,7 @@ func (a *app) accountChange(cmd *cobra.Command, f accountFlags, newKey, noProxy 
 		c.Key = &v
 	}
 	if c == (api.AccountChange{}) {
-		return c, usagef("say what to change: --name, --priority, --tag, --weight, --reserve, --max-concurrent, --proxy-file, --no-proxy, --new-key, --key-file or --key-stdin")
+		return c, usagef("say what to change: --name, --priority, --tag, --weight, --reserve, --max-concurrent, --serves, --serves-not, --model-name, --proxy-file, --no-proxy, --new-key, --key-file or --key-stdin")
 	}
 	return c, nil
 }
@@ -659,4 +665,41 @@ func renewal(v api.AccountView) string {
 	default:
 		return "ends " + shown(v.Expires) + ", and needs a new sign-in then"
 	}
+}
+
+// words puts what the flags say of an account's models into a change of it.
+func (f *accountFlags) words(cmd *cobra.Command, c *api.AccountChange) {
+	filled := func(list []string) *[]string {
+		list = slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == "" })
+		return &list
+	}
+	if cmd.Flags().Changed("serves") {
+		c.SupportedModels = filled(f.serves)
+	}
+	if cmd.Flags().Changed("serves-not") {
+		c.NotSupportedModels = filled(f.servesNot)
+	}
+	if cmd.Flags().Changed("model-name") {
+		names := maps.Clone(f.names)
+		maps.DeleteFunc(names, func(_, model string) bool { return model == "" })
+		c.ModelNames = &names
+	}
+}
+
+// modelSettings are the same as settings of a new account.
+func (f *accountFlags) modelSettings() map[string]string {
+	out := map[string]string{}
+	set := func(key string, list []string) {
+		if text := strings.Join(list, ","); text != "" {
+			out[key] = text
+		}
+	}
+	set(provider.SettingServes, f.serves)
+	set(provider.SettingServesNot, f.servesNot)
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(f.names)) {
+		pairs = append(pairs, name+"="+f.names[name])
+	}
+	set(provider.SettingModelNames, pairs)
+	return out
 }

@@ -3,7 +3,10 @@ package backend
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/url"
+	"slices"
+	"strings"
 
 	"patchbay/backend/account"
 	"patchbay/backend/api"
@@ -91,13 +94,15 @@ func (b *Backend) ChangeAccount(ctx context.Context, id string, c api.AccountCha
 	if err := checkChange(c); err != nil {
 		return api.AccountView{}, err
 	}
-	if c.Name != nil || c.Priority != nil || c.Proxy != nil || c.MaxConcurrent != nil || c.Tags != nil || c.Weight != nil || c.Reserve != nil {
+	if c.Name != nil || c.Priority != nil || c.Proxy != nil || c.MaxConcurrent != nil || c.Tags != nil || c.Weight != nil || c.Reserve != nil ||
+		c.SupportedModels != nil || c.NotSupportedModels != nil || c.ModelNames != nil {
 		_, err := b.accounts.Update(ctx, id, func(a *account.Account) {
 			assign(&a.Name, c.Name)
 			assign(&a.Priority, c.Priority)
 			assign(&a.MaxConcurrent, c.MaxConcurrent)
 			assign(&a.Tags, c.Tags)
 			assign(&a.Weight, c.Weight)
+			wordsOf(a, c)
 			if c.Proxy != nil {
 				a.Proxy = c.Proxy.Reveal()
 			}
@@ -117,6 +122,64 @@ func (b *Backend) ChangeAccount(ctx context.Context, id string, c api.AccountCha
 	return b.accountByID(id)
 }
 
+// wordsOf puts what a change says of an account's models into its settings.
+func wordsOf(a *account.Account, c api.AccountChange) {
+	set := func(key, value string) {
+		if a.Settings == nil {
+			a.Settings = map[string]string{}
+		}
+		if a.Settings[key] = value; value == "" {
+			delete(a.Settings, key)
+		}
+	}
+	if c.SupportedModels != nil {
+		set(provider.SettingServes, strings.Join(*c.SupportedModels, ","))
+	}
+	if c.NotSupportedModels != nil {
+		set(provider.SettingServesNot, strings.Join(*c.NotSupportedModels, ","))
+	}
+	if c.ModelNames != nil {
+		var pairs []string
+		for _, name := range slices.Sorted(maps.Keys(*c.ModelNames)) {
+			pairs = append(pairs, name+"="+(*c.ModelNames)[name])
+		}
+		set(provider.SettingModelNames, strings.Join(pairs, ","))
+	}
+}
+
+// namesOf reads an account's own names for models.
+func namesOf(settings map[string]string) map[string]string {
+	out := map[string]string{}
+	for _, pair := range provider.List(settings[provider.SettingModelNames]) {
+		if name, model, ok := strings.Cut(pair, "="); ok {
+			out[strings.TrimSpace(name)] = strings.TrimSpace(model)
+		}
+	}
+	return out
+}
+
+// checkWords refuses patterns and names that would be read as something else.
+func checkWords(c api.AccountChange) error {
+	for field, list := range map[string]*[]string{"supported_models": c.SupportedModels, "not_supported_models": c.NotSupportedModels} {
+		if list == nil {
+			continue
+		}
+		for _, p := range *list {
+			if strings.TrimSpace(p) == "" || strings.ContainsAny(p, ", \t") {
+				return apierror.Invalid(field, "%q is no pattern of models: write a name, in which * stands for any text", p)
+			}
+		}
+	}
+	if c.ModelNames != nil {
+		for name, model := range *c.ModelNames {
+			if name == "" || model == "" || strings.ContainsAny(name+model, ",= \t") {
+				return apierror.Invalid("model_names", "%q cannot stand for %q: both are names of models, without spaces, commas and =", name, model)
+			}
+		}
+	}
+	return nil
+}
+
 // checkChange refuses what would be taken for something else.
 func checkChange(c api.AccountChange) error {
 	switch {
@@ -127,7 +190,7 @@ func checkChange(c api.AccountChange) error {
 	case c.Reserve != nil && *c.Reserve > account.MaxReserve:
 		return apierror.Invalid("reserve", "a reserve is a share of each allowance in percent, from 0 to %d", account.MaxReserve)
 	}
-	return nil
+	return checkWords(c)
 }
 
 func (b *Backend) accountByID(id string) (api.AccountView, error) {

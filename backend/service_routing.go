@@ -203,6 +203,12 @@ func (b *Backend) aliasViews(cfg *config.Config) []api.AliasView {
 			out = append(out, api.AliasView{Name: name, Target: names[name], Scope: "provider", Provider: id, LockedBy: b.lockedBy("providers." + id + ".aliases." + name)})
 		}
 	}
+	for _, a := range b.accounts.List() {
+		names := namesOf(a.Settings)
+		for _, name := range slices.Sorted(maps.Keys(names)) {
+			out = append(out, api.AliasView{Name: name, Target: names[name], Scope: "account", Provider: a.Provider, Account: a.ID, Label: a.Name})
+		}
+	}
 	return out
 }
 
@@ -297,7 +303,17 @@ func (b *Backend) steps(field string, steps []string) ([]string, error) {
 func (b *Backend) SetAlias(ctx context.Context, a api.AliasChange) (api.RoutingView, error) {
 	switch {
 	case a.Account != "":
-		return api.RoutingView{}, apierror.Invalid("account", "names of an account are set with the account")
+		st, ok := b.accounts.Get(a.Account)
+		if !ok {
+			return api.RoutingView{}, apierror.Invalid("account", "there is no account %q; it may have been removed", a.Account)
+		}
+		names := namesOf(st.Settings)
+		if names[a.Name] = a.Target; a.Target == "" {
+			delete(names, a.Name)
+		}
+		if _, err := b.ChangeAccount(ctx, a.Account, api.AccountChange{ModelNames: &names}); err != nil {
+			return api.RoutingView{}, named("target", err)
+		}
 	case a.Provider != "":
 		if _, ok := b.offered(a.Provider); !ok {
 			return api.RoutingView{}, apierror.Invalid("provider", "there is no provider %q; `patchbay providers` lists them", a.Provider)

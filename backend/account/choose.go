@@ -22,7 +22,8 @@ type Lease struct {
 	model    string
 	gen      int // of the entry when the lease began
 	begun    time.Time
-	released bool // guarded by Pools.mu
+	released bool              // guarded by Pools.mu
+	names    map[string]string // the account's own names for models
 	use      oauth.Use
 }
 
@@ -88,7 +89,7 @@ func (p *Pools) Acquire(ctx context.Context, q Query) (*Lease, error) {
 func (p *Pools) lease(e *entry, gen int, up provider.Upstream, q *Query) *Lease {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return &Lease{pools: p, entry: e, upstream: up, id: e.row.ID, name: e.row.Name, model: q.Model, gen: gen, begun: time.Now()}
+	return &Lease{pools: p, entry: e, upstream: up, id: e.row.ID, name: e.row.Name, model: q.Model, names: e.words.names, gen: gen, begun: time.Now()}
 }
 
 // reserve chooses an account and counts the call.
@@ -309,6 +310,9 @@ func (e *entry) why(q *Query, now time.Time, words bool) passed {
 		if !slices.Contains(e.row.Tags, tag) {
 			return passed{kind: passedTag, text: "does not have the tag " + tag}
 		}
+	}
+	if !e.words.serve(q.Model) {
+		return passed{kind: passedAbsent, text: "is set not to serve " + q.Model}
 	}
 	if c := e.pause(q.Model, now); c != nil {
 		p := passed{kind: passedBusy, wait: c.until.Sub(now)}

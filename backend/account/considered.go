@@ -87,6 +87,8 @@ func (e *entry) passedOver(c *Considered, q *Query, now time.Time, rest time.Dur
 		c.Kind = string(e.state)
 	case why.kind == passedTag:
 		c.Kind = trace.KindNoTag
+	case !e.words.serve(q.Model):
+		c.Kind = trace.KindNotServed
 	case why.kind == passedAbsent:
 		c.Kind = trace.KindAbsent
 	case why.kind == passedTried:

@@ -229,7 +229,7 @@ func (p *Pools) swap(e *entry, row store.Account, hidden []string, relogin bool)
 	row.Notes = e.row.Notes // the driver may have learned something meanwhile
 	moved := row.Priority != e.row.Priority
 	e.row = row
-	e.hidden, e.limit = hidden, row.MaxConcurrent
+	e.hidden, e.limit, e.words = hidden, row.MaxConcurrent, wordsOf(row.Settings)
 	e.generation++
 	p.listed.changed(row.ID)
 	if relogin {

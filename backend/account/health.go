@@ -42,7 +42,9 @@ type cooldown struct {
 }
 
 // rests reports whether a pause keeps the account from serving model now. The caller holds the lock.
-func (e *entry) rests(model string, now time.Time) bool { return e.pause(model, now) != nil }
+func (e *entry) rests(model string, now time.Time) bool {
+	return !e.words.serve(model) || e.pause(model, now) != nil
+}
 
 // pause returns the rest that keeps the account from serving model now, the longest of several, or nil. The caller holds
 // the lock.
@@ -109,11 +111,15 @@ func (e *entry) countPatterns() {
 }
 
 func isPattern(scope string) bool {
-	return scope != allModels && strings.ContainsAny(scope, "*,")
+	return scope != allModels && (strings.ContainsAny(scope, "*,") || strings.HasPrefix(scope, markNot) || strings.HasPrefix(scope, markOnly))
 }
 
 // matches reports whether a model is meant by a list of patterns such as "gemini-3*,gemini-2.5-pro".
 func matches(scope, model string) bool {
+	if list, ok := strings.CutPrefix(scope, markOnly); ok {
+		return model != "" && !matches(list, model)
+	}
+	scope = strings.TrimPrefix(scope, markNot)
 	for pattern := range strings.SplitSeq(scope, ",") {
 		if glob(strings.TrimSpace(pattern), model) {
 			return true

@@ -122,7 +122,7 @@ func (p *Pools) Models(ctx context.Context, providerID string) []canon.Model {
 		slots <- struct{}{}
 		wg.Go(func() { // ends with the account's answer, at most listTimeout
 			defer func() { <-slots }()
-			found[i] = p.list(ctx, e.e, e.id, providerID)
+			found[i] = e.words.listed(p.list(ctx, e.e, e.id, providerID))
 		})
 	}
 	wg.Wait()
@@ -136,7 +136,7 @@ func (p *Pools) Models(ctx context.Context, providerID string) []canon.Model {
 			}
 		}
 	}
-	if len(out) == 0 {
+	if len(out) == 0 && !slices.ContainsFunc(accounts, func(e listable) bool { return e.words.only != "" || e.words.not != "" }) {
 		return slices.Clone(p.info(providerID).Models)
 	}
 	return out
@@ -147,6 +147,7 @@ type listable struct {
 	id       string
 	priority int
 	created  time.Time
+	words    words
 }
 
 // usable returns the accounts that may be asked, in the order of their priority.
@@ -160,7 +161,7 @@ func (p *Pools) usable(providerID string) []listable {
 	var out []listable
 	for _, e := range pl.all {
 		if e.usable() {
-			out = append(out, listable{e, e.row.ID, e.row.Priority, e.row.Created})
+			out = append(out, listable{e, e.row.ID, e.row.Priority, e.row.Created, e.words})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b listable) int {

@@ -58,7 +58,8 @@ type entry struct {
 	lastFault  string
 	lastUsed   time.Time
 	inflight   int
-	limit      int  // calls at a time, 0 = none
+	limit      int // calls at a time, 0 = none
+	words      words
 	renews     bool // its login can be refreshed, so that a refusal is final
 	generation int  // grows when settings or login change: an Upstream opened before is not used again
 
@@ -134,6 +135,7 @@ func (p *Pools) insert(row store.Account) *entry {
 		row: row, state: State(row.State), kind: row.Kind, reason: row.Reason, since: row.Since, link: row.Link, limit: row.MaxConcurrent,
 		renews: row.Renews,
 	}
+	e.words = wordsOf(row.Settings)
 	if e.state == "" {
 		e.state = Ready
 	}

@@ -131,6 +131,7 @@ func (e *entry) refresh(now time.Time) {
 			rests |= pl.scopes.hold(scope)
 		}
 	}
+	rests |= e.words.hold(&pl.scopes)
 	pl.scopes.release(e.place.rests)
 	e.place.rests, e.place.whole = rests, whole
 	e.place.resets = soonestReset(e.quota, now)

@@ -249,6 +249,10 @@ type AccountChange struct {
 	Tags          *[]string `json:"tags,omitzero"`
 	Weight        *int      `json:"weight,omitzero"`
 	Reserve       *int      `json:"reserve,omitzero"` // below 0: what the pool says
+
+	SupportedModels    *[]string          `json:"supported_models,omitzero"`     // patterns of the models that it serves, no others; none = all
+	NotSupportedModels *[]string          `json:"not_supported_models,omitzero"` // patterns of models that it does not serve
+	ModelNames         *map[string]string `json:"model_names,omitzero"`          // its own names for models
 }
 
 // KeyView is one client key. It holds its beginning, not the key.

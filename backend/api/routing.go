@@ -62,12 +62,12 @@ type ChainView struct {
 type ChainStepView struct {
 	Target    string    `json:"target"` // as it stands in the settings: provider, or provider/model
 	Provider  string    `json:"provider"`
-	Name      string    `json:"name,omitempty"`       // of the provider
-	Model     string    `json:"model,omitempty"`      // "" = it depends on the request
+	Name      string    `json:"name,omitempty"`      // of the provider
+	Model     string    `json:"model,omitempty"`     // "" = it depends on the request
 	SameModel bool      `json:"same_model,omitzero"` // the model that was asked for, where the provider lists it
-	From      string    `json:"from,omitempty"`       // the chain whose step it is, where it is not one of this chain
-	State     string    `json:"state"`                // ready, resting, needs_you, off, no_account, unknown
-	Ready     int       `json:"ready"`                // accounts
+	From      string    `json:"from,omitempty"`      // the chain whose step it is, where it is not one of this chain
+	State     string    `json:"state"`               // ready, resting, needs_you, off, no_account, unknown
+	Ready     int       `json:"ready"`               // accounts
 	Accounts  int       `json:"accounts"`
 	Until     time.Time `json:"until,omitzero"` // of resting: when the first account is back
 	Problem   string    `json:"problem,omitempty"`

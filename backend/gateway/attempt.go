@@ -304,6 +304,7 @@ func (c *Call) attempt(ctx context.Context, cand *route.Candidate, lease *accoun
 	})
 	c.usage = canon.UnknownUsage() // not that of an attempt that broke off
 	c.outBytes.Store(0)
+	c.sent.Model = lease.Model(cand.Model)
 	a := &answer{call: c, provider: cand.Provider, yield: yield, keep: c.req.Format != cand.Wire && !carries(c.req.Format)}
 	err := a.relay(ctx, lease, limit)
 	if err != nil && !errors.Is(err, errStopped) {

@@ -151,17 +151,20 @@ type Info struct {
 // Names of settings that every provider by key understands; they stand in Env.Settings.
 const (
 	SettingBaseURL      = "base_url"
-	SettingLoginURL     = "login_url"       // see Login.At
-	SettingAuthHeader   = "auth_header"     // "Authorization" or another header name; "" = the driver's default
-	SettingAuthPrefix   = "auth_prefix"     // "Bearer " unless the header is another one
-	SettingHeaderPrefix = "header."         // "header.X-Title": a static extra header
-	SettingModels       = "models"          // comma list: a static model list instead of the live one
-	SettingQuirks       = "quirks"          // comma list of quirk names
-	SettingMaxTokens    = "max_tokens_as"   // the name of the token limit field for kind openai
-	SettingIdle         = "idle"            // silence allowed inside an answer, as a duration ("90s")
-	SettingFile         = "credential_file" // of a borrowed account: the file of another program that holds its login
-	SettingMediaHosts   = "media_hosts"     // comma list: hosts on this machine or its network that media may be fetched from
-	SettingConcurrent   = "concurrent"      // calls at a time per account, instead of the provider's own limit
+	SettingLoginURL     = "login_url"            // see Login.At
+	SettingAuthHeader   = "auth_header"          // "Authorization" or another header name; "" = the driver's default
+	SettingAuthPrefix   = "auth_prefix"          // "Bearer " unless the header is another one
+	SettingHeaderPrefix = "header."              // "header.X-Title": a static extra header
+	SettingModels       = "models"               // comma list: a static model list instead of the live one
+	SettingQuirks       = "quirks"               // comma list of quirk names
+	SettingMaxTokens    = "max_tokens_as"        // the name of the token limit field for kind openai
+	SettingIdle         = "idle"                 // silence allowed inside an answer, as a duration ("90s")
+	SettingFile         = "credential_file"      // of a borrowed account: the file of another program that holds its login
+	SettingServes       = "supported_models"     // of an account, comma list of patterns: the models that it serves, no others
+	SettingServesNot    = "not_supported_models" // of an account, comma list of patterns: models that it does not serve
+	SettingModelNames   = "model_names"          // of an account, comma list of name=model: its own names for models
+	SettingMediaHosts   = "media_hosts"          // comma list: hosts on this machine or its network that media may be fetched from
+	SettingConcurrent   = "concurrent"           // calls at a time per account, instead of the provider's own limit
 )
 
 // Status values of Info.

@@ -97,11 +97,11 @@ func (p *plan) poolEntry(f finding, old string, k poolKind, e object, i int, ran
 		if k.key != "" {
 			a.settings[provider.SettingModels] = strings.Join(list, ",")
 		} else {
-			p.leave(f.Name, "supportedModels", "an account that signs in has its service's list here")
+			a.settings[provider.SettingServes] = strings.Join(list, ",")
 		}
 	}
-	if len(e.texts("notSupportedModels")) > 0 {
-		p.leave(f.Name, "notSupportedModels", "Patchbay finds out by itself which models an account does not have")
+	if list := e.texts("notSupportedModels"); len(list) > 0 {
+		a.settings[provider.SettingServesNot] = strings.Join(list, ",")
 	}
 	if e.text("queueLimit") != "" && e.number("queueLimit", 0) != 0 {
 		p.leave(f.Name, "queueLimit", "Patchbay does not queue: it takes the next account")
@@ -262,10 +262,12 @@ func (p *plan) fallbacks(f finding, d object) {
 			continue
 		}
 		to := models.object(model)
-		old := to.text("targetProviderType")
-		p.say(Skipped, KindSetting, "modelFallbackMapping "+shownName(model), f.Name, fmt.Sprintf(
-			"a model falls back together with its provider here; if you still want it: routing.chains, PROVIDER/%s: [%s/%s]",
-			shownName(model), shownName(newName(old)), shownName(to.text("targetModel"))))
+		old, target := to.text("targetProviderType"), to.text("targetModel")
+		if old == "" || target == "" {
+			p.say(Skipped, KindSetting, "modelFallbackMapping "+shownName(model), f.Name, "it does not say which model of which provider it leads to")
+			continue
+		}
+		p.fallbackModels = append(p.fallbackModels, aliasWish{f.Name, model, old, target})
 	}
 }
 

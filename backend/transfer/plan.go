@@ -20,11 +20,13 @@ type plan struct {
 	keys     []keyWish
 	fallback wish // the default provider
 	chains   []chainWish
-	aliases  []aliasWish
-	general  wish   // the proxy of CLIProxyAPI's logins, with its file
-	proxies  []wish // by member, for more than one account
-	said     []ImportItem
-	left     map[leftKey]int // members that nothing here corresponds to, with how many accounts had them
+
+	fallbackModels []aliasWish // models that go to a model of another provider when nobody else can serve them
+	aliases        []aliasWish
+	general        wish   // the proxy of CLIProxyAPI's logins, with its file
+	proxies        []wish // by member, for more than one account
+	said           []ImportItem
+	left           map[leftKey]int // members that nothing here corresponds to, with how many accounts had them
 }
 
 // arrival is an account that a file brings.

@@ -169,6 +169,13 @@ func (t *taker) routing() {
 	for _, c := range t.plan.chains {
 		t.chain(c)
 	}
+	for _, m := range t.plan.fallbackModels {
+		if ids := t.here(m.provider); len(ids) > 0 {
+			t.set("routing.model_fallback."+m.name, "["+ids[0]+"/"+m.model+"]", m.from, m.name)
+		} else {
+			t.say(Skipped, KindSetting, "modelFallbackMapping "+shownName(m.name), m.from, "there is no provider for "+shownName(m.provider))
+		}
+	}
 	for _, a := range t.plan.aliases {
 		if ids := t.here(a.provider); len(ids) > 0 {
 			t.set("routing.aliases."+a.name, ids[0]+"/"+a.model, a.from, a.name)

@@ -282,3 +282,40 @@ func TestThinkingByThePersonsWordReachesTheService(t *testing.T) {
 		holds(t, name, string(b.Last(t, sim).Body), c.want)
 	}
 }
+
+func TestAnAccountServesWhatItsOwnerSays(t *testing.T) {
+	b := testkit.Start(t, testkit.Options{Accounts: map[string][]string{"openai": {"sk-sim-one", "sk-sim-two"}}})
+	accounts, err := b.Backend.Accounts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	not := []string{"gpt-4*"}
+	if _, err := b.Backend.ChangeAccount(t.Context(), accounts[0].ID, api.AccountChange{NotSupportedModels: &not}); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := b.Backend.SetAlias(t.Context(), api.AliasChange{Name: "mine", Target: "gpt-4.1", Account: accounts[1].ID}); err != nil || len(v.Aliases) != 1 || v.Aliases[0].Scope != "account" {
+		t.Fatalf("%+v, %v", v.Aliases, err)
+	}
+	for _, model := range []string{"gpt-4.1", "mine"} {
+		resp, text := b.Do(t, http.MethodPost, "/openai/v1/chat/completions", `{"model":"`+model+`","messages":[{"role":"user","content":"x"}]}`)
+		if model == "mine" && resp.Header.Get("X-Patchbay-Account") == "openai-1" {
+			continue // it has no such name and was asked first; its service does not know it
+		}
+		if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Patchbay-Account") != "openai-2" {
+			t.Errorf("%s: %s %v %s", model, resp.Status, resp.Header, text)
+		}
+		holds(t, model, string(b.Last(t, simulator.OpenAI).Body), `"model":"gpt-4.1"`)
+	}
+	all := []string{"*"}
+	if _, err := b.Backend.ChangeAccount(t.Context(), accounts[1].ID, api.AccountChange{NotSupportedModels: &all}); err != nil {
+		t.Fatal(err)
+	}
+	resp, text := b.Do(t, http.MethodPost, "/openai/v1/chat/completions", `{"model":"gpt-4.1","messages":[{"role":"user","content":"x"}]}`)
+	if resp.StatusCode != http.StatusNotFound || !strings.Contains(text, "no account has the model") {
+		t.Error(resp.Status, text)
+	}
+	bad := []string{"a, b"}
+	if _, err := b.Backend.ChangeAccount(t.Context(), accounts[1].ID, api.AccountChange{SupportedModels: &bad}); err == nil {
+		t.Error("a list in one pattern was taken")
+	}
+}

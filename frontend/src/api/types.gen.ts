@@ -30,6 +30,9 @@ export interface AccountChange {
 	tags?: string[];
 	weight?: number;
 	reserve?: number;
+	supported_models?: string[];
+	not_supported_models?: string[];
+	model_names?: Record<string, string>;
 }
 
 export interface AccountOrder {
