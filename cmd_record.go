@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -207,7 +211,7 @@ func (a *app) logsCommand() *cobra.Command {
 	f.StringVar(&q.Search, "search", "", "a `text` in a row, or the beginning of its id")
 	f.StringVar(&since, "since", "", "a `time`: 24h, 7d, 2026-11-22 or 2026-11-22T14:00:00Z")
 	f.BoolVarP(&follow, "follow", "f", false, "go on and print requests as they end")
-	cmd.AddCommand(a.logsShowCommand())
+	cmd.AddCommand(a.logsShowCommand(), a.logsExportCommand())
 	return cmd
 }
 
@@ -363,4 +367,84 @@ func fullID(ctx context.Context, svc api.Service, id string) (string, error) {
 		}
 	}
 	return id, nil // the answer for it says that there is none
+}
+
+func (a *app) logsExportCommand() *cobra.Command {
+	q := api.DatasetQuery{Format: record.DatasetChat}
+	var since, until string
+	cmd := &cobra.Command{
+		Use:   "export FILE",
+		Short: "Write kept conversations into a data set, a line of JSON each",
+		Long: "Writes the requests whose bodies were kept (record.bodies in the settings) into a file: as conversations in the form of\n" +
+			"OpenAI's chat protocol, or raw with both sides before and after the conversion. Credentials are always taken out.\n" +
+			"FILE may be - for the standard output.",
+		Example: "  patchbay logs export chats.jsonl --success-only --min-turns 2 --redact-emails\n" +
+			"  patchbay logs export - --format raw --since 24h | head",
+		Args: nArgs(1, 1, "the file to write, or -"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for text, at := range map[string]*time.Time{since: &q.Since, until: &q.Until} {
+				if text == "" {
+					continue
+				}
+				var err error
+				if *at, err = ago(text, time.Now()); err != nil {
+					return err
+				}
+			}
+			if err := q.Check(); err != nil {
+				return usagef("--%s", err.Error())
+			}
+			return a.with(cmd.Context(), func(svc api.Service) error { return a.exportDataset(cmd.Context(), svc, q, args[0]) })
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&q.Format, "format", q.Format, "`chat or raw`")
+	f.StringVar(&since, "since", "", "a `time`: 24h, 7d, 2026-11-22 or 2026-11-22T14:00:00Z")
+	f.StringVar(&until, "until", "", "a `time`")
+	f.StringVar(&q.Provider, "provider", "", "of this provider `id`")
+	f.StringVar(&q.Model, "model", "", "of this `model`")
+	f.StringVar(&q.Key, "key", "", "of this client key: its `id`")
+	f.BoolVar(&q.SuccessOnly, "success-only", false, "only what was answered")
+	f.IntVar(&q.MinTurns, "min-turns", 0, "only with so `many` messages of the user")
+	f.BoolVar(&q.Emails, "redact-emails", false, "take e-mail addresses out")
+	f.BoolVar(&q.Phones, "redact-phones", false, "take telephone numbers out")
+	f.BoolVar(&q.Paths, "redact-paths", false, "take names of persons out of paths")
+	return cmd
+}
+
+// exportDataset writes beside the file first, so that a data set that is there is whole.
+func (a *app) exportDataset(ctx context.Context, svc api.Service, q api.DatasetQuery, path string) error {
+	if path == "-" {
+		return svc.ExportDataset(ctx, q, a.out)
+	}
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("writing the data set: %w", err)
+	}
+	lines := &lineCounter{w: f}
+	if err = errors.Join(svc.ExportDataset(ctx, q, lines), f.Close()); err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp) // the error says enough
+		return err
+	}
+	note := ""
+	if lines.n == 0 {
+		note = " Nothing matches, or no bodies are kept: record.bodies in the settings turns that on."
+	}
+	_, err = fmt.Fprintf(a.out, "%s written to %s.%s\n", plural(lines.n, "line"), path, note)
+	return err
+}
+
+// lineCounter counts lines as they pass.
+type lineCounter struct {
+	w io.Writer
+	n int
+}
+
+func (l *lineCounter) Write(p []byte) (int, error) {
+	l.n += bytes.Count(p, []byte("\n"))
+	return l.w.Write(p)
 }

@@ -76,6 +76,7 @@ type Backend struct {
 	files    *credfile.Files
 	router   *route.Router
 	record   *record.Log
+	bodies   *record.Bodies
 	prompts  *prompt.Rules
 	updates  *update.Checker
 	gateway  *gateway.Gateway
@@ -91,6 +92,7 @@ type Backend struct {
 	offers   atomic.Pointer[[]offered]
 	presets  atomic.Pointer[preset.Set]
 	prices   atomic.Pointer[record.Prices]
+	pricesAt atomic.Int64 // when the person's file of prices was changed
 
 	paused    atomic.Bool // the person wants no requests to be answered
 	importing sync.Mutex  // held over an import
@@ -353,7 +355,7 @@ func (b *Backend) openFront() {
 
 func (b *Backend) serverOptions() server.Options {
 	return server.Options{
-		Codecs: protocols, Gateway: b.gateway, Keys: b.keys, Models: b.router, Settings: b.serverSettings,
+		Codecs: protocols, Gateway: b.gateway, Bodies: b.bodies, Keys: b.keys, Models: b.router, Settings: b.serverSettings,
 		API: api.Handler(b, api.Options{
 			Token: func() string { return b.token.Reveal() }, Sessions: b.sessions, Bus: b.bus, Base: b.Base, Done: b.stopping,
 		}),
@@ -413,6 +415,7 @@ func (b *Backend) settingsChanged(_, cfg *config.Config) {
 	b.setPrompts(cfg)
 	b.readPrices()
 	b.record.SetRetention(retention(cfg))
+	b.bodies.Set(bodyOptions(cfg))
 	b.router.Rebuild()
 	b.files.Refresh()
 	for _, moved := range []chan struct{}{b.moved, b.moved2} {
@@ -448,6 +451,7 @@ func (b *Backend) Run(ctx context.Context) error {
 	defer stopLate()
 	var writers errgroup.Group
 	writers.Go(func() error { return b.record.Run(late) })
+	writers.Go(func() error { return b.bodies.Run(late) })
 	writers.Go(func() error { return b.keys.Run(late) })
 	writers.Go(func() error { return b.accounts.Run(late) })
 

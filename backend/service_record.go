@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,16 +21,39 @@ import (
 func (b *Backend) openRecord(cfg *config.Config) {
 	b.readPrices()
 	opt := retention(cfg)
-	opt.Prices, opt.Metered = b.prices.Load, b.metered
+	opt.Prices, opt.Metered = b.currentPrices, b.metered
 	b.record = record.NewLog(b.db, b.bus, b.log.For("record"), opt)
+	b.bodies = record.NewBodies(record.BodyNeeds{
+		Dir: filepath.Join(b.o.Paths.Data, "bodies"), Prompts: filepath.Join(b.o.Paths.State, "prompts.log"), Console: b.o.Stderr,
+		Bus: b.bus, Log: b.log.For("record"), Chat: chatOf,
+	})
+	b.bodies.Set(bodyOptions(cfg))
+}
+
+// bodyOptions says whose bodies are kept; 0 days in the settings bound nothing.
+func bodyOptions(cfg *config.Config) record.BodyOptions {
+	r := cfg.Record
+	o := record.BodyOptions{
+		All: r.Bodies.Enabled, Keys: r.Bodies.Keys, Providers: r.Bodies.Providers, Body: int64(r.Bodies.MaxBody), Disk: int64(r.Bodies.MaxDisk),
+		Age: days(r.Bodies.Days), PromptSize: int64(r.PromptLog.MaxSize), PromptFiles: r.PromptLog.MaxFiles, PromptAge: days(r.PromptLog.Days),
+	}
+	if r.PromptLog.To != "off" {
+		o.Prompts = r.PromptLog.To
+	}
+	return o
+}
+
+// days returns a length of time in which 0 days are no bound.
+func days(n int) time.Duration {
+	if n == 0 {
+		return -1
+	}
+	return time.Duration(n) * 24 * time.Hour
 }
 
 // retention says how much of the past is kept; 0 in the settings bounds nothing.
 func retention(cfg *config.Config) record.Options {
-	opt := record.Options{Age: time.Duration(cfg.Record.Retention.Days) * 24 * time.Hour, Rows: cfg.Record.Retention.Rows}
-	if opt.Age == 0 {
-		opt.Age = -1
-	}
+	opt := record.Options{Age: days(cfg.Record.Retention.Days), Rows: cfg.Record.Retention.Rows, Usage: days(cfg.Record.Retention.UsageDays)}
 	if opt.Rows == 0 {
 		opt.Rows = -1
 	}
@@ -43,11 +67,29 @@ func (b *Backend) pricesFile() string {
 
 // readPrices takes up the prices of this version and those of the person's file.
 func (b *Backend) readPrices() {
+	b.pricesAt.Store(modified(b.pricesFile()))
 	table, err := record.LoadPrices(b.pricesFile(), b.services)
 	if err != nil {
 		b.log.Logger().Error("Your prices cannot be read; those that come with Patchbay are in force", "err", err)
 	}
 	b.prices.Store(table)
+}
+
+// currentPrices returns the prices; a person's file may have been changed by hand.
+func (b *Backend) currentPrices() *record.Prices {
+	if modified(b.pricesFile()) != b.pricesAt.Load() {
+		b.readPrices()
+	}
+	return b.prices.Load()
+}
+
+// modified returns when a file was changed, 0 if it is not there.
+func modified(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.ModTime().UnixNano()
 }
 
 // services returns the names under which a provider may stand in a table of prices: its id, and the preset it is made from.
@@ -60,14 +102,17 @@ func (b *Backend) services(id string) []string {
 }
 
 // metered reports whether an account pays per token: it has a key of its owner's, and its service wants one. A plan that one
-// signs in to is paid for otherwise.
-func (b *Backend) metered(account string) bool {
+// signs in to is paid for otherwise; a service that needs no key costs nothing unless the person says what.
+func (b *Backend) metered(account, model string) bool {
 	a, ok := b.accounts.Get(account)
 	if !ok || a.Login != "" {
 		return false
 	}
 	o, ok := b.offered(a.Provider)
-	return ok && !o.info.NoKey
+	if ok && o.info.NoKey {
+		_, ok = b.currentPrices().Find(a.Provider, model)
+	}
+	return ok
 }
 
 // Requests implements api.Service.
@@ -144,7 +189,7 @@ func (b *Backend) Request(ctx context.Context, id string) (api.RequestDetail, er
 	if !ok {
 		return api.RequestDetail{}, noRequest(id)
 	}
-	return api.RequestDetail{RequestView: b.requestView(&r, b.labels(), b.keyNames()), Trace: r.Trace}, nil
+	return api.RequestDetail{RequestView: b.requestView(&r, b.labels(), b.keyNames()), Trace: r.Trace, Bodies: b.bodies.Has(id)}, nil
 }
 
 func noRequest(id string) error {
@@ -238,8 +283,7 @@ func usageRow(u *record.Usage) api.UsageRow {
 
 // Prices implements api.Service.
 func (b *Backend) Prices(context.Context) (api.PriceTable, error) {
-	b.readPrices() // the file may have been changed by hand
-	p := b.prices.Load()
+	p := b.currentPrices()
 	return api.PriceTable{Currency: p.Currency, AsOf: p.AsOf, Prices: p.List()}, nil
 }
 
@@ -256,6 +300,7 @@ func (b *Backend) SetPrices(ctx context.Context, own []api.Price) (api.PriceTabl
 	if err := record.WritePrices(b.pricesFile(), own); err != nil {
 		return api.PriceTable{}, explain(err)
 	}
+	b.readPrices()
 	b.bus.Publish(events.Config, "prices", nil)
 	return b.Prices(ctx)
 }
@@ -266,8 +311,19 @@ func (b *Backend) Record(ctx context.Context) (api.RecordView, error) {
 	if err != nil {
 		return api.RecordView{}, explain(err)
 	}
-	keep := b.settings.Current().Record.Retention
+	cfg := b.settings.Current().Record
+	keep, kept := cfg.Retention, b.bodies.Size()
 	return api.RecordView{
+		KeepUsageDays: keep.UsageDays,
+		Bodies: api.BodiesView{
+			Enabled: cfg.Bodies.Enabled, Keys: list(cfg.Bodies.Keys), Providers: list(cfg.Bodies.Providers), Files: kept.Files, Bytes: kept.Bytes,
+			MaxBytes: int64(cfg.Bodies.MaxDisk), MaxBody: int64(cfg.Bodies.MaxBody), KeepDays: cfg.Bodies.Days, Lost: b.bodies.Dropped(),
+		},
+		Prompt: api.PromptView{
+			To: cfg.PromptLog.To, Path: filepath.Join(b.o.Paths.State, "prompts.log"), Bytes: kept.PromptsBytes,
+			MaxBytes: int64(cfg.PromptLog.MaxSize) * int64(cfg.PromptLog.MaxFiles),
+		},
+
 		Rows: size.Rows, UsageRows: size.Usage, DatabaseBytes: size.Bytes, Oldest: size.Oldest, Lost: b.record.Dropped(),
 		Waiting: b.record.Waiting(), Running: b.inFlight(), KeepDays: keep.Days, KeepRows: keep.Rows,
 	}, nil
@@ -286,6 +342,24 @@ func (b *Backend) ClearRecord(ctx context.Context, q api.ClearRequest) (api.Reco
 			return api.RecordView{}, explain(err)
 		}
 	}
+	if slices.Contains(q.What, "bodies") {
+		if err := b.bodies.Clear(before); err != nil {
+			return api.RecordView{}, explain(err)
+		}
+	}
+	if slices.Contains(q.What, "prompt_log") {
+		if err := b.bodies.ClearPrompts(); err != nil {
+			return api.RecordView{}, explain(err)
+		}
+	}
 	b.bus.Publish(events.Request, "", nil)
 	return b.Record(ctx)
+}
+
+// list is never nil, so that it is written as a list.
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
 }

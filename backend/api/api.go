@@ -78,6 +78,7 @@ type Service interface {
 	RoutingService
 	RecordService
 	DesktopService
+	BodyService
 	VaultService
 	TransferService
 	PasswordService

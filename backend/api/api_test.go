@@ -525,7 +525,8 @@ func TestEveryCallReportsFailure(t *testing.T) {
 		"providers": second(c.Providers(ctx)), "add provider": second(c.AddProvider(ctx, api.NewProvider{ID: "x", Kind: "x", BaseURL: "x"})),
 		"default": second(c.DefaultProvider(ctx)), "set default": c.SetDefaultProvider(ctx, "x"), "models": second(c.Models(ctx, "")),
 		"requests": second(c.Requests(ctx, api.RequestQuery{})), "usage": second(c.Usage(ctx, api.UsageQuery{})), "request": second(c.Request(ctx, "x")),
-		"prices": second(c.Prices(ctx)), "set prices": second(c.SetPrices(ctx, nil)), "record": second(c.Record(ctx)), "clear record": second(c.ClearRecord(ctx, api.ClearRequest{What: []string{"rows"}})),
+		"prices": second(c.Prices(ctx)), "set prices": second(c.SetPrices(ctx, nil)), "bodies": second(c.RequestBodies(ctx, "x")), "replay": second(c.ReplayRequest(ctx, "x")),
+		"preview": second(c.PreviewDataset(ctx, api.DatasetQuery{Format: "chat"})), "data set": c.ExportDataset(ctx, api.DatasetQuery{Format: "raw"}, io.Discard), "record": second(c.Record(ctx)), "clear record": second(c.ClearRecord(ctx, api.ClearRequest{What: []string{"rows"}})),
 		"doctor": second(c.Doctor(ctx)),
 		"vault":  second(c.Vault(ctx)), "unlock": second(c.UnlockVault(ctx)), "move": second(c.MoveVault(ctx, "os")), "renew": second(c.RenewVault(ctx)),
 		"export": second(c.Export(ctx, secret.New("x"))), "restore": second(c.Restore(ctx, api.RestoreRequest{Data: []byte("x")})),
@@ -572,5 +573,72 @@ func TestStrangeAnswersAreExplained(t *testing.T) {
 	}
 	if c.Base() != s.URL {
 		t.Error(c.Base())
+	}
+}
+
+func TestRecordOverHTTP(t *testing.T) {
+	f := full()
+	_, c := serve(t, f)
+	ctx := t.Context()
+	same(must(f.Request(ctx, "r"))(t))(c.Request(ctx, "r"))
+	same(must(f.Record(ctx))(t))(c.Record(ctx))
+	same(must(f.RequestBodies(ctx, "a/b"))(t))(c.RequestBodies(ctx, "a/b"))
+	one, half := 1.0, 0.5
+	own := []api.Price{{Models: []string{"m*"}, Input: &one, Cached: &half, Output: &one, AsOf: "2026-11-22"}}
+	if got, err := c.SetPrices(ctx, own); err != nil || *got.Prices[0].Cached != half {
+		t.Error(got, err)
+	}
+	same(must(f.Prices(ctx))(t))(c.Prices(ctx))
+	clear := api.ClearRequest{What: []string{"rows", "bodies"}, Before: apitest.Moment}
+	if _, err := c.ClearRecord(ctx, clear); err != nil || cmp.Diff([]api.ClearRequest{clear}, f.Cleared) != "" {
+		t.Error(f.Cleared, err)
+	}
+	if r, err := c.ReplayRequest(ctx, "redacted"); err != nil || r.ID == "" || !r.Redacted {
+		t.Error(r, err)
+	}
+	q := api.DatasetQuery{Format: "chat", Since: apitest.Moment, Provider: "p", SuccessOnly: true, MinTurns: 2, Emails: true, Limit: 3}
+	same(must(f.PreviewDataset(ctx, q))(t))(c.PreviewDataset(ctx, q))
+	var out strings.Builder
+	if err := c.ExportDataset(ctx, q, &out); err != nil || out.String() != "{}\n{}\n" || cmp.Diff(q, f.LastDatasetQ) != "" {
+		t.Error(out.String(), err, f.LastDatasetQ)
+	}
+}
+
+func TestUsageAsATable(t *testing.T) {
+	cost := 1.25
+	u := api.UsageView{Currency: "USD", Rows: []api.UsageRow{
+		{Start: apitest.Moment, Provider: "p", Label: "=cmd|calc", Requests: 2, Tokens: api.Tokens{Input: 5, Cached: -1}, FirstMedianMS: -1, Cost: &cost, Priced: 2}, {Provider: "q", FirstMedianMS: 7},
+	}}
+	var out strings.Builder
+	if err := u.WriteCSV(&out); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	want := apitest.Moment.Format(time.RFC3339) + ",p,,'=cmd|calc,,,,2,0,0,5,,0,0,0,0,,0,1.250000,USD,2,0"
+	if len(lines) != 4 || lines[1] != want || strings.Count(lines[0], ",") != strings.Count(lines[1], ",") {
+		t.Errorf("%s\nwant %s", out.String(), want)
+	}
+}
+
+func TestCurlQuotesWhatItIsGiven(t *testing.T) {
+	m := api.BodyMessage{URL: "/v1/x?y=1", Header: map[string]string{"Content-Type": "application/json", "Anthropic-Version": "2023-06-01", "Authorization": "[secret]", "User-Agent": "x"}, Body: `{"a":"it's"}`}
+	want := "curl -N 'http://h/v1/x?y=1' \\\n  -H 'Authorization: Bearer YOUR_PATCHBAY_KEY' \\\n  -H 'Anthropic-Version: 2023-06-01' \\\n  -H 'Content-Type: application/json' \\\n  --data-binary '{\"a\":\"it'\\''s\"}'"
+	if got := api.CurlOf("http://h", m); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
+func TestWhatTheRecordIsNotAskedFor(t *testing.T) {
+	s, _ := serve(t, full())
+	for _, c := range []struct{ method, path, body, field string }{
+		{"GET", "/api/requests?state=odd", "", "state"}, {"GET", "/api/requests?status=9", "", "status"}, {"GET", "/api/requests?retried=maybe", "", "retried"},
+		{"GET", "/api/usage?by=moon", "", "by"}, {"GET", "/api/usage?bucket=week", "", "bucket"}, {"GET", "/api/usage.csv?zone=Moon/Base", "", "zone"},
+		{"POST", "/api/record/clear", `{"what":["all"]}`, "what"}, {"POST", "/api/record/clear", `{"what":[]}`, "what"},
+		{"POST", "/api/dataset/preview", `{"format":"xml"}`, "format"}, {"POST", "/api/dataset/export", `{"format":"chat","min_turns":-1}`, "min_turns"},
+	} {
+		resp, body := call(t, s, c.method, c.path, c.body, nil)
+		if resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, `"param":"`+c.field+`"`) {
+			t.Errorf("%s %s: %d %s", c.method, c.path, resp.StatusCode, body)
+		}
 	}
 }

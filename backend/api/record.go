@@ -110,7 +110,8 @@ type RequestView struct {
 // RequestDetail is one request with its way.
 type RequestDetail struct {
 	RequestView
-	Trace []TraceStep `json:"trace"`
+	Trace  []TraceStep `json:"trace"`
+	Bodies bool        `json:"bodies"` // both sides were kept
 }
 
 // Tokens counts tokens; -1 is unknown. Input includes Cached and CacheWrite, Output includes Reasoning.
@@ -209,16 +210,41 @@ type RecordView struct {
 	KeepDays      int       `json:"keep_days"` // 0 = no bound
 	KeepRows      int       `json:"keep_rows"`
 	Oldest        time.Time `json:"oldest,omitzero"` // row
+	KeepUsageDays int       `json:"keep_usage_days"`
+
+	Bodies BodiesView `json:"bodies"`
+	Prompt PromptView `json:"prompt_log"`
+}
+
+// BodiesView says which bodies are kept, and how much they take.
+type BodiesView struct {
+	Enabled   bool     `json:"enabled"` // of all requests
+	Keys      []string `json:"keys"`
+	Providers []string `json:"providers"`
+	Files     int      `json:"files"`
+	Bytes     int64    `json:"bytes"`
+	MaxBytes  int64    `json:"max_bytes"`
+	MaxBody   int64    `json:"max_body"`
+	KeepDays  int      `json:"keep_days"` // 0 = no bound
+	Lost      int64    `json:"lost"`      // since the program started
+}
+
+// PromptView says where prompts are written as text.
+type PromptView struct {
+	To       string `json:"to" oneof:"off,console,file"`
+	Path     string `json:"path"`
+	Bytes    int64  `json:"bytes"`
+	MaxBytes int64  `json:"max_bytes"` // of all files
 }
 
 // ClearRequest says what is to be deleted.
 type ClearRequest struct {
-	What   []string  `json:"what"`            // rows, usage
+	What   []string  `json:"what"`            // rows, usage, bodies, prompt_log
 	Before time.Time `json:"before,omitzero"` // older ones only; missing = all
 }
 
 // Clearable are the parts of the record that can be deleted.
-var Clearable = []string{"rows", "usage"}
+var Clearable = []string{"rows", "usage", "bodies", "prompt_log"}
 
 var recordEndpoints = []endpoint{
 	{

@@ -42,6 +42,7 @@ var endpoints = slices.Concat(
 	keyEndpoints,
 	providerEndpoints,
 	recordEndpoints,
+	bodyEndpoints,
 	routingEndpoints,
 	desktopEndpoints,
 	vaultEndpoints,

@@ -169,13 +169,34 @@ type CredentialFiles struct {
 
 // Record says how much of the past is kept.
 type Record struct {
-	Retention Retention `yaml:"retention"`
+	Retention Retention    `yaml:"retention"`
+	Bodies    RecordBodies `yaml:"bodies"`
+	PromptLog PromptLog    `yaml:"prompt_log"`
+}
+
+// RecordBodies says whose requests and answers are kept whole, before and after the conversion. None are by default.
+type RecordBodies struct {
+	Enabled   bool     `yaml:"enabled"`   // of all requests
+	Keys      []string `yaml:"keys"`      // or of these client keys: names or ids
+	Providers []string `yaml:"providers"` // or of what these providers serve
+	MaxBody   Size     `yaml:"max_body"`  // kept of each body
+	MaxDisk   Size     `yaml:"max_disk"`  // of all together
+	Days      int      `yaml:"days"`      // 0 = no bound
+}
+
+// PromptLog says where prompts and answers are written as text for people.
+type PromptLog struct {
+	To       string `yaml:"to"`        // off, console or file
+	MaxSize  Size   `yaml:"max_size"`  // of one file
+	MaxFiles int    `yaml:"max_files"` // the newest included
+	Days     int    `yaml:"days"`      // of a file that is full; 0 = no bound
 }
 
 // Retention bounds the request log; 0 = no bound of that sort.
 type Retention struct {
-	Days int `yaml:"days"`
-	Rows int `yaml:"rows"`
+	Days      int `yaml:"days"`
+	Rows      int `yaml:"rows"`
+	UsageDays int `yaml:"usage_days"` // of the usage counters
 }
 
 // Desktop is how Patchbay shows itself: the page, the tray and the notifications.
@@ -260,9 +281,13 @@ func Default() *Config {
 		Routing:         Routing{MaxAttempts: 8},
 		Timeouts:        Timeouts{Connect: 10 * time.Second, FirstEvent: 120 * time.Second, Idle: 300 * time.Second, KeepAlive: 15 * time.Second},
 		CredentialFiles: CredentialFiles{Enabled: true},
-		Record:          Record{Retention: Retention{Days: 30, Rows: 100_000}},
-		Desktop:         Desktop{Notifications: Notifications{SignIn: true, Exhausted: true, Port: true, Update: true}},
-		Log:             Log{Level: "info", MaxSize: 10 << 20, MaxFiles: 3},
+		Record: Record{
+			Retention: Retention{Days: 30, Rows: 100_000, UsageDays: 400},
+			Bodies:    RecordBodies{MaxBody: 1 << 20, MaxDisk: 256 << 20, Days: 7},
+			PromptLog: PromptLog{To: "off", MaxSize: 10 << 20, MaxFiles: 3, Days: 7},
+		},
+		Desktop: Desktop{Notifications: Notifications{SignIn: true, Exhausted: true, Port: true, Update: true}},
+		Log:     Log{Level: "info", MaxSize: 10 << 20, MaxFiles: 3},
 	}
 }
 

@@ -94,6 +94,19 @@ schema_version: 1
 #   retention:
 #     days: 30
 #     rows: 100000
+#     usage_days: 400             # of the counters behind "patchbay usage"
+#   bodies:                       # keep requests and answers whole, without credentials
+#     enabled: false              # of all requests
+#     keys: []                    # or of these client keys
+#     providers: []               # or of what these providers serve
+#     max_body: 1MiB
+#     max_disk: 256MiB
+#     days: 7
+#   prompt_log:                   # prompts and answers as text
+#     to: off                     # off, console or file (prompts.log beside the log)
+#     max_size: 10MiB
+#     max_files: 3
+#     days: 7
 
 # updates:
 #   check: false                  # true: look for a newer version once a day; it is offered, never installed unasked

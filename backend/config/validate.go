@@ -290,10 +290,38 @@ func (c *checker) limits() {
 	if c.cfg.Timeouts.Connect == 0 {
 		c.fail("timeouts.connect", "this cannot be off: a dead address would never be given up")
 	}
-	for key, n := range map[string]int{"record.retention.days": c.cfg.Record.Retention.Days, "record.retention.rows": c.cfg.Record.Retention.Rows} {
+	c.record()
+}
+
+func (c *checker) record() {
+	r := c.cfg.Record
+	for key, n := range map[string]int{
+		"record.retention.days": r.Retention.Days, "record.retention.rows": r.Retention.Rows, "record.retention.usage_days": r.Retention.UsageDays,
+		"record.bodies.days": r.Bodies.Days, "record.prompt_log.days": r.PromptLog.Days,
+	} {
 		if n < 0 {
 			c.fail(key, "this cannot be less than 0")
 		}
+	}
+	if r.Bodies.MaxBody < 1<<10 || r.Bodies.MaxBody > 64<<20 {
+		c.fail("record.bodies.max_body", "this must be between 1KiB and 64MiB")
+	}
+	if r.Bodies.MaxDisk < 1<<20 {
+		c.fail("record.bodies.max_disk", "less than 1MiB holds no useful record")
+	}
+	for _, id := range r.Bodies.Providers {
+		if !c.known(id) {
+			c.fail("record.bodies.providers", strconv.Quote(id)+" is no provider")
+		}
+	}
+	if to := r.PromptLog.To; to != "off" && to != "console" && to != "file" {
+		c.fail("record.prompt_log.to", strconv.Quote(to)+" is no place: use off, console or file")
+	}
+	if r.PromptLog.MaxSize < 64<<10 {
+		c.fail("record.prompt_log.max_size", "less than 64KiB holds no useful log")
+	}
+	if r.PromptLog.MaxFiles < 1 || r.PromptLog.MaxFiles > 100 {
+		c.fail("record.prompt_log.max_files", "this must be between 1 and 100")
 	}
 }
 

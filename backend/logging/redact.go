@@ -112,6 +112,39 @@ func Redact(s string) string {
 	return s
 }
 
+// strongNames are names whose value can be nothing but a credential.
+const strongNames = `(?:x[-_])?(?:goog[-_])?api[-_]?key|proxy[-_]authorization|authorization|(?:access|refresh|id|session|auth|bearer)[-_]?token|` +
+	`client[-_]?secret|pass(?:word|wd|phrase)|private[-_]?key`
+
+var (
+	strongMember = regexp.MustCompile(`(?i)(\\*["'](?:` + strongNames + `)\\*["']\s*:\s*\\*["'])([^"'\\]+)`)
+	strongLine   = regexp.MustCompile(`(?i)(\b(?:` + strongNames + `)\s*[:=]\s*)([^\s,\]"'\\{}\[;&<>]+)`)
+)
+
+// RedactContent takes credentials out of prompts and answers. Unlike Redact it leaves words such as "key", "token" and "code"
+// alone, which stand in every program's text, and text that is JSON stays JSON.
+func RedactContent(s string) string {
+	if len(s) < 8 {
+		return s
+	}
+	s = strongMember.ReplaceAllString(s, "${1}"+shown)
+	s = strongLine.ReplaceAllStringFunc(s, redactLine)
+	if strings.Contains(s, "://") {
+		s = userinfo.ReplaceAllStringFunc(s, redactUserinfo)
+	}
+	s = scheme.ReplaceAllStringFunc(s, redactScheme)
+	return shapes.ReplaceAllString(s, shown)
+}
+
+// redactLine spares words: "password: string" is a program's text, a credential has a digit or is long.
+func redactLine(m string) string {
+	g := strongLine.FindStringSubmatch(m)
+	if !strings.ContainsAny(g[2], "0123456789") && len(g[2]) < 20 {
+		return m
+	}
+	return g[1] + shown
+}
+
 // LooksSecret reports whether s holds something that Redact would take out.
 func LooksSecret(s string) bool { return Redact(s) != s }
 

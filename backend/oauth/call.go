@@ -81,7 +81,7 @@ func (c Call) Do(ctx context.Context, env provider.Env) (*Answer, error) {
 		tc.Header.Set("Authorization", "Basic "+basic)
 		tc.Secrets = append(tc.Secrets, basic)
 	}
-	a, err := transport.Do(ctx, env.HTTP, tc)
+	a, err := transport.Do(transport.Untapped(ctx), env.HTTP, tc)
 	if err != nil {
 		return nil, err
 	}

@@ -55,8 +55,8 @@ type Options struct {
 	Age   time.Duration // of rows, 30 days
 	Rows  int           // 100,000
 	Usage time.Duration // age of usage counters, 400 days
-	// Metered reports whether an account pays per token, by a key of its owner's; nil = none does.
-	Metered func(account string) bool
+	// Metered reports whether an account pays per token for a model, by a key of its owner's; nil = none does.
+	Metered func(account, model string) bool
 	// Prices returns what services ask for, by the provider's id; nil = nothing is known.
 	Prices func() *Prices
 }
@@ -310,7 +310,7 @@ func (l *Log) toStore(r *Row) store.Request {
 		Provider: r.Provider, Account: r.Account, Model: clean(r.Model), Attempts: r.Attempts, Status: r.Status,
 		Kind: r.Kind, Message: clean(r.Message), Tokens: r.Tokens, FirstMS: first, TotalMS: r.Total.Milliseconds(),
 		Dropped: dropped, Trace: string(text), Estimated: r.Estimated, ReplayOf: r.ReplayOf,
-		Metered: r.Metered || r.Account != "" && l.opt.Metered != nil && l.opt.Metered(r.Account),
+		Metered: r.Metered || r.Account != "" && l.opt.Metered != nil && l.opt.Metered(r.Account, r.Model),
 	}
 }
 

@@ -49,6 +49,14 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, t rawTarget, ca
 		s.fail(w, r, c, t.err)
 		return
 	}
+	s.hand(w, r, caller, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.passOnRaw(w, r, t, caller) }))
+}
+
+func (s *Server) passOnRaw(w http.ResponseWriter, r *http.Request, t rawTarget, caller *gateway.Caller) {
+	c := s.o.Codecs[0]
+	if cap := captureOf(r); cap != nil {
+		cap.Call("forward", r.Method)
+	}
 	body, err := s.rawBody(w, r)
 	if err != nil {
 		s.fail(w, r, c, err)

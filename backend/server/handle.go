@@ -68,6 +68,9 @@ func (s *Server) calls(r *http.Request, c wire.Codec, req *canon.Request) ([]*ga
 		calls[i] = s.o.Gateway.Call(one, caller)
 		streams[i] = calls[i].Stream(r.Context())
 	}
+	if cap := captureOf(r); cap != nil {
+		streams[0] = cap.Watch(streams[0])
+	}
 	each := 1
 	if n := req.Sampling.N; n != nil {
 		each = int(*n)
@@ -135,12 +138,15 @@ func (s *Server) bodyBy(w http.ResponseWriter, r *http.Request, read func(http.R
 		ctl := http.NewResponseController(w)
 		_ = ctl.SetReadDeadline(time.Now().Add(settings.BodyTime)) // where it cannot be set, only the connection's own limits hold
 		out, err := read(w, r, settings.BodyLimit)
+		noteBody(r, out)
 		if err == nil { // else it goes on: net/http reads what is left of the body before it closes
 			_ = ctl.SetReadDeadline(time.Time{})
 		}
 		return out, err
 	}
-	return read(w, r, settings.BodyLimit)
+	out, err := read(w, r, settings.BodyLimit)
+	noteBody(r, out)
+	return out, err
 }
 
 func (s *Server) count(w http.ResponseWriter, r *http.Request, c wire.Codec, op wire.Op) {

@@ -17,6 +17,7 @@ import (
 	"patchbay/backend/canon"
 	"patchbay/backend/clientkey"
 	"patchbay/backend/gateway"
+	"patchbay/backend/record"
 	"patchbay/backend/route"
 	"patchbay/backend/wire"
 )
@@ -61,6 +62,7 @@ type Options struct {
 	UI       http.Handler // the files of the page below /ui/, open to all; may be nil
 	// Session tells whether a token is that of the page, which may call the model endpoints too; may be nil.
 	Session  func(ctx context.Context, token string) (clientkey.Key, bool)
+	Bodies   *record.Bodies // takes notes of what is sent and answered, where that is wanted; may be nil
 	Health   func() Health
 	Metrics  func(dst []byte) []byte
 	Logger   *slog.Logger
@@ -97,6 +99,7 @@ type Server struct {
 	http     *http.Server
 	inFlight atomic.Int64
 	memory   *settler
+	base     context.Context // of every request, ended by stop
 	stop     context.CancelCauseFunc
 }
 
@@ -105,7 +108,7 @@ func New(o Options) *Server {
 	s := &Server{o: o, mux: http.NewServeMux(), memory: newSettler(), access: map[string]wire.Access{}, hosts: map[string]*host{}}
 	s.routes()
 	base, stop := context.WithCancelCause(context.Background())
-	s.stop = stop
+	s.base, s.stop = base, stop
 	s.http = &http.Server{
 		Handler:           s,
 		BaseContext:       func(net.Listener) context.Context { return base },
@@ -190,6 +193,9 @@ func (s *Server) routes() {
 
 // serve runs the handler of an endpoint's class.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, c wire.Codec, rt wire.Route) {
+	if cap := captureOf(r); cap != nil {
+		defer func() { cap.Call(c.Name(), string(rt.Op)) }()
+	}
 	if router, ok := c.(wire.Router); ok && rt.Class == wire.ClassByRequest {
 		rt.Op, rt.Class = router.Route(r)
 	}

@@ -84,19 +84,29 @@ func Do(ctx context.Context, client *http.Client, c Call) (*Answer, error) {
 		return nil, c.fill(apierror.New(apierror.Transport, badAddress), 0, nil)
 	}
 	host := req.URL.Host
+	tap := c.tapped(ctx, req)
 	resp, err := client.Do(req)
 	sent.answered()
 	if err != nil {
 		e := Failure(ctx, err, host)
+		if tap != nil {
+			tap.End(e)
+		}
 		cancel(nil)
 		return nil, c.fill(e, 0, nil)
+	}
+	if tap != nil {
+		tap.Answer(resp.StatusCode, resp.Header)
 	}
 	if e := refusedHead(resp); e != nil {
 		resp.Body.Close() // nothing in it is needed
+		if tap != nil {
+			tap.End(e)
+		}
 		cancel(nil)
 		return nil, c.fill(e, 0, nil)
 	}
-	b := &body{rc: resp.Body, host: host, limit: c.Idle, left: MaxAnswer, cancel: cancel,
+	b := &body{rc: resp.Body, tap: tap, host: host, limit: c.Idle, left: MaxAnswer, cancel: cancel,
 		fail: func(err error) error { return cut(ctx, err, host) }}
 	if c.Unbounded || IsEventStream(resp.Header.Get("Content-Type")) {
 		b.left = -1
@@ -156,6 +166,7 @@ func IsEventStream(contentType string) bool {
 // body is an answer's body with its limits.
 type body struct {
 	rc     io.ReadCloser
+	tap    TappedCall // nil = nobody looks on
 	host   string
 	cancel context.CancelCauseFunc
 	fail   func(error) error // what a read error means
@@ -183,10 +194,17 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.left > 0 {
 		b.left -= int64(n)
 	}
+	if b.tap != nil && n > 0 {
+		b.tap.Data(p[:n])
+	}
 	if err == nil || err == io.EOF {
 		return n, err
 	}
-	return n, b.fail(err)
+	err = b.fail(err)
+	if b.tap != nil {
+		b.tap.End(err)
+	}
+	return n, err
 }
 
 // full reports whether more comes than is allowed.
@@ -215,6 +233,9 @@ func (b *body) Close() error {
 		b.timer.Stop()
 	}
 	err := b.rc.Close()
+	if b.tap != nil {
+		b.tap.End(nil)
+	}
 	b.cancel(nil)
 	return err
 }

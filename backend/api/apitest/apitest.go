@@ -43,6 +43,7 @@ type Service struct {
 	PriceList      []api.Price
 	RecordView     api.RecordView
 	Cleared        []api.ClearRequest // what ClearRecord got
+	LastDatasetQ   api.DatasetQuery
 	Findings       []api.Finding
 	Default        string
 	VaultView      api.VaultView
@@ -80,6 +81,7 @@ func New() *Service {
 		ProviderList: []api.ProviderView{{ID: "openai", Name: "OpenAI", Kind: "openai", Status: "active", Enabled: true}},
 		Secrets:      map[string]secret.Value{},
 		KeyTexts:     map[string]secret.Value{},
+		RecordView:   api.RecordView{Rows: 2, Bodies: api.BodiesView{Keys: []string{}, Providers: []string{}}, Prompt: api.PromptView{To: "off"}},
 	}
 }
 

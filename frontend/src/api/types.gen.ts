@@ -110,6 +110,18 @@ export interface AliasView {
 	problem?: string;
 }
 
+export interface BodiesView {
+	enabled: boolean;
+	keys: string[];
+	providers: string[];
+	files: number;
+	bytes: number;
+	max_bytes: number;
+	max_body: number;
+	keep_days: number;
+	lost: number;
+}
+
 export interface CarryItem {
 	kind: string;
 	name: string;
@@ -150,6 +162,11 @@ export interface ChainView {
 	locked_by?: string;
 }
 
+export interface Chat {
+	messages: unknown[];
+	tools?: unknown;
+}
+
 export interface CheckView {
 	at: string;
 	ok: boolean;
@@ -187,11 +204,43 @@ export interface CreatedKey {
 	key: string;
 }
 
+export interface DatasetPreview {
+	kept: number;
+	matched: number;
+	lines: number;
+	bytes: number;
+	sample: unknown[];
+}
+
+export interface DatasetQuery {
+	format: "chat" | "raw";
+	since?: string;
+	until?: string;
+	provider?: string;
+	account?: string;
+	model?: string;
+	key?: string;
+	success_only?: boolean;
+	min_turns?: number;
+	redact_emails?: boolean;
+	redact_phones?: boolean;
+	redact_paths?: boolean;
+	limit?: number;
+}
+
 export interface DesktopView {
 	desktop: boolean;
 	tray?: string;
 	window?: string;
 	start_at_login?: LoginItem;
+}
+
+export interface Exchange {
+	provider: string;
+	account?: string;
+	at: string;
+	request: Message;
+	answer: Message;
 }
 
 export interface Exported {
@@ -417,6 +466,19 @@ export interface LostRows {
 	last: string;
 }
 
+export interface Message {
+	method?: string;
+	url?: string;
+	status?: number;
+	header?: Record<string, string>;
+	body: string;
+	base64?: boolean;
+	size: number;
+	cut?: boolean;
+	redacted?: boolean;
+	note?: string;
+}
+
 export interface ModelFallbackChange {
 	model: string;
 	targets: string[];
@@ -593,6 +655,13 @@ export interface PriceTable {
 	prices: Price[];
 }
 
+export interface PromptView {
+	to: "off" | "console" | "file";
+	path: string;
+	bytes: number;
+	max_bytes: number;
+}
+
 export interface ProviderView {
 	id: string;
 	name: string;
@@ -640,6 +709,9 @@ export interface RecordView {
 	keep_days: number;
 	keep_rows: number;
 	oldest?: string;
+	keep_usage_days: number;
+	bodies: BodiesView;
+	prompt_log: PromptView;
 }
 
 export interface ReleaseView {
@@ -648,6 +720,23 @@ export interface ReleaseView {
 	notes?: string;
 	security?: boolean;
 	package?: PackageView;
+}
+
+export interface Replayed {
+	id: string;
+	redacted: boolean;
+}
+
+export interface RequestBodies {
+	id: string;
+	format?: string;
+	op?: string;
+	request: Message;
+	calls: Exchange[];
+	answer: Message;
+	chat?: Chat;
+	curl?: string;
+	replay: boolean;
 }
 
 export interface RequestCounts {
@@ -682,6 +771,7 @@ export interface RequestDetail {
 	dropped?: string[];
 	replay_of?: string;
 	trace: Step[];
+	bodies: boolean;
 }
 
 export interface RequestPage {
@@ -1364,6 +1454,34 @@ export interface Calls {
 		query: undefined;
 		body: ClearRequest;
 		answer: RecordView;
+	};
+	/** Both sides of a request, before and after the conversion. */
+	"GET /api/requests/{id}/bodies": {
+		path: { id: string };
+		query: undefined;
+		body: undefined;
+		answer: RequestBodies;
+	};
+	/** Sends a kept request again. */
+	"POST /api/requests/{id}/replay": {
+		path: { id: string };
+		query: undefined;
+		body: undefined;
+		answer: Replayed;
+	};
+	/** What a data set would hold. */
+	"POST /api/dataset/preview": {
+		path: undefined;
+		query: undefined;
+		body: DatasetQuery;
+		answer: DatasetPreview;
+	};
+	/** A data set, a line of JSON for each request. */
+	"POST /api/dataset/export": {
+		path: undefined;
+		query: undefined;
+		body: DatasetQuery;
+		answer: Blob;
 	};
 	/** Who answers what, and who steps in. */
 	"GET /api/routing": {
