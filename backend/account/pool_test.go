@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -266,10 +268,13 @@ func TestEndedServiceIsNoMatterOfSigningIn(t *testing.T) {
 // quotaUpstream tells how much is left.
 type quotaUpstream struct {
 	fakeUpstream
+	mu    *sync.Mutex // guards asked
 	asked *[]time.Time
 }
 
 func (u *quotaUpstream) Quota(context.Context) ([]provider.Quota, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	*u.asked = append(*u.asked, time.Now())
 	return []provider.Quota{{Name: "week", Limit: 100, Used: 1}}, nil
 }
@@ -278,19 +283,24 @@ func TestAllowancesAreAskedForAfterUseAndPolitely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
 		defer h.close()
+		var mu sync.Mutex // guards asked
 		var asked []time.Time
-		h.entries[h.add("a", 1)].open.upstream = &quotaUpstream{asked: &asked}
+		h.entries[h.add("a", 1)].open.upstream = &quotaUpstream{mu: &mu, asked: &asked}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- h.RunChecks(ctx) }() // ends with cancel
 		time.Sleep(time.Hour)
+		mu.Lock()
 		diff(t, 0, len(asked)) // it was not used
+		mu.Unlock()
 		begun := time.Now()
 		for range 20 { // ten minutes of use
 			h.use(nil)
 			time.Sleep(30 * time.Second)
 		}
 		time.Sleep(time.Hour)
+		mu.Lock()
+		defer mu.Unlock()
 		if len(asked) != 3 || asked[0].Sub(begun) < quotaDelay || asked[1].Sub(asked[0]) < quotaEvery || asked[2].Sub(asked[1]) < quotaEvery {
 			t.Error(asked, begun)
 		}
@@ -307,28 +317,32 @@ func TestChecksAreOffAndHarmOnlyLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
 		defer h.close()
-		lists, answer := 0, error(nil)
+		var lists atomic.Int32
+		var refuse atomic.Bool
 		h.driver.models = func(context.Context, string) ([]canon.Model, error) {
-			lists++
-			return []canon.Model{{ID: "m"}}, answer
+			lists.Add(1)
+			if refuse.Load() {
+				return nil, apierror.New(apierror.AuthExpired, "401")
+			}
+			return []canon.Model{{ID: "m"}}, nil
 		}
 		h.add("key", 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- h.RunChecks(ctx) }() // ends with cancel
 		time.Sleep(time.Hour)
-		diff(t, 0, lists)
+		diff(t, int32(0), lists.Load())
 		h.Configure("kiro", PoolSettings{CheckEvery: 10 * time.Minute})
 		time.Sleep(time.Hour)
-		if lists < 5 || lists > 8 {
-			t.Error(lists)
+		if n := lists.Load(); n < 5 || n > 8 {
+			t.Error(n)
 		}
 		diff(t, "", h.status("key").Check.Kind)
 		for range faultsInARow {
 			h.use(apierror.New(apierror.Transport, "no line"))
 		}
 		diff(t, Cooling, h.status("key").State)
-		answer = apierror.New(apierror.AuthExpired, "401")
+		refuse.Store(true)
 		time.Sleep(time.Hour)
 		s := h.status("key")
 		diff(t, []any{Ready, "auth_expired"}, []any{s.State, s.Check.Kind}) // told, and no harm done
