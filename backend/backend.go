@@ -313,15 +313,6 @@ func (b *Backend) driver(id string) (provider.Driver, map[string]string, error) 
 	return nil, nil, fmt.Errorf("there is no provider %q", id)
 }
 
-// client returns the client for a proxy. A proxy that cannot be used gives one that fails: no call goes around it.
-func (b *Backend) client(proxy string) *http.Client {
-	c, err := b.clients.Client(proxy)
-	if err != nil {
-		return &http.Client{Transport: failing{err}}
-	}
-	return c
-}
-
 type failing struct{ err error }
 
 func (f failing) RoundTrip(r *http.Request) (*http.Response, error) {

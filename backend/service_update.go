@@ -16,7 +16,7 @@ import (
 func (b *Backend) openUpdates(ctx context.Context) error {
 	b.updates = update.New(update.Options{
 		Version: b.o.Version, Key: b.o.UpdateKey, URL: b.o.UpdateURL, Store: b.db,
-		Client: func() *http.Client { return b.client("") },
+		Client: func() *http.Client { return b.client("", "") },
 		Mirror: func() string { return b.settings.Current().Updates.URL },
 		Kinds:  update.KindsHere, OS: runtime.GOOS, Arch: runtime.GOARCH,
 	})

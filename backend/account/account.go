@@ -150,7 +150,7 @@ type Needs struct {
 	// On reports whether a provider is turned on; logins of one that is off are not renewed ahead of time. nil = all are.
 	On func(id string) bool
 	// HTTP returns the client for an outbound proxy, "" = none. It fails closed: never around the proxy.
-	HTTP func(proxy string) *http.Client
+	HTTP func(provider, proxy string) *http.Client
 	// Reread reads the login of an account whose Owner is a CLI from where that keeps it; nil if nothing does.
 	Reread func(ctx context.Context, a Account) (provider.Credential, error)
 	// LeaseTime is how long the lock for renewing a login outlives a process that died; 0 = what package oauth says.

@@ -88,7 +88,7 @@ func newHouse(t testing.TB) *house {
 			}
 			return h.driver, map[string]string{"base_url": "https://shared", "region": "shared"}, nil
 		},
-		HTTP: func(proxy string) *http.Client { return &http.Client{Transport: proxied(proxy)} },
+		HTTP: func(_, proxy string) *http.Client { return &http.Client{Transport: proxied(proxy)} },
 	}
 	h.restart()
 	return h

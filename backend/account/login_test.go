@@ -48,7 +48,7 @@ func newLoginHouse(t *testing.T, o simulator.OAuthOptions) *loginHouse {
 	l := &loginHouse{house: newHouse(t), sim: simulator.NewOAuth(o)}
 	l.driver.info.Logins = logins("http://auth.example.test")
 	l.driver.models = func(context.Context, string) ([]canon.Model, error) { return nil, nil }
-	l.needs.HTTP = func(proxy string) *http.Client {
+	l.needs.HTTP = func(_, proxy string) *http.Client {
 		if proxy != "" {
 			return &http.Client{Transport: proxied(proxy)}
 		}
@@ -529,7 +529,7 @@ func killNeeds(db *store.DB, base string) Needs {
 	return Needs{
 		Store: db, Secrets: secret.NewVault(db, vaultKey), LeaseTime: 200 * time.Millisecond,
 		Driver: func(string) (provider.Driver, map[string]string, error) { return d, nil, nil },
-		HTTP:   func(string) *http.Client { return http.DefaultClient },
+		HTTP:   func(string, string) *http.Client { return http.DefaultClient },
 	}
 }
 

@@ -124,7 +124,7 @@ func (p *Pools) env(a Account, e *entry, s sealed, shared map[string]string) pro
 		proxy = s.Proxy
 	}
 	return provider.Env{
-		Provider: a.Provider, AccountID: a.ID, Login: a.Login, Label: a.Name, HTTP: p.needs.HTTP(proxy), Settings: settings,
+		Provider: a.Provider, AccountID: a.ID, Login: a.Login, Label: a.Name, HTTP: p.needs.HTTP(a.Provider, proxy), Settings: settings,
 		Log:   p.needs.Log.With("provider", a.Provider, "account", a.ID),
 		Token: p.tokenOf(a, s),
 		Note: func(key string) string {

@@ -24,6 +24,7 @@ type Config struct {
 	Prompts         map[string]Prompt   `yaml:"prompts"`
 	Timeouts        Timeouts            `yaml:"timeouts"`
 	Media           Media               `yaml:"media"`
+	Network         Network             `yaml:"network"`
 	CredentialFiles CredentialFiles     `yaml:"credential_files"`
 	Record          Record              `yaml:"record"`
 	Desktop         Desktop             `yaml:"desktop"`
@@ -154,6 +155,11 @@ type Timeouts struct {
 	Idle       time.Duration `yaml:"idle"`       // silence between two events
 	Total      time.Duration `yaml:"total"`      // the whole answer
 	KeepAlive  time.Duration `yaml:"keep_alive"` // silence after which a client gets a sign of life
+}
+
+// Network says how services are reached.
+type Network struct {
+	Proxy string `yaml:"proxy"` // an address, system or direct; "" = system
 }
 
 // Media says what is fetched for requests that name pictures and documents by address.

@@ -32,6 +32,7 @@ func validate(cfg *Config, builtin []string) errorList {
 	c.prompts()
 	c.files()
 	c.limits()
+	c.address("network.proxy", cfg.Network.Proxy, "http", "https", "socks5", "socks5h")
 	c.desktop()
 	c.log()
 	c.updates()
@@ -208,7 +209,7 @@ func (c *checker) address(key, text string, schemes ...string) {
 	if text == "" || key == "" {
 		return
 	}
-	if strings.HasSuffix(key, ".proxy") && (text == "direct" || text == "none") {
+	if strings.HasSuffix(key, ".proxy") && (text == "direct" || text == "none" || text == "system") {
 		return
 	}
 	u, err := url.Parse(text)

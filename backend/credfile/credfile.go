@@ -48,7 +48,7 @@ type Needs struct {
 	Settings func() Settings
 	Offers   func() []Offer
 	Accounts *account.Pools
-	HTTP     func(proxy string) *http.Client
+	HTTP     func(provider, proxy string) *http.Client
 	Bus      *events.Bus
 	Log      *slog.Logger
 }

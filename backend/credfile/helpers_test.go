@@ -157,14 +157,14 @@ func newLab(t *testing.T) *lab {
 			}
 			return l.offers[i].Driver, nil, nil
 		},
-		HTTP:   func(string) *http.Client { return &http.Client{} },
+		HTTP:   func(string, string) *http.Client { return &http.Client{} },
 		Reread: func(ctx context.Context, a account.Account) (provider.Credential, error) { return l.Reread(ctx, a) },
 	})
 	must(t, err)
 	t.Cleanup(l.accounts.Close)
 	l.Files = New(Needs{
 		Home: l.home, Getenv: func(name string) string { return l.env[name] }, Settings: func() Settings { return l.settings },
-		Offers: func() []Offer { return l.offers }, Accounts: l.accounts, HTTP: func(proxy string) *http.Client { return &http.Client{Transport: proxied(proxy)} }, Bus: l.bus,
+		Offers: func() []Offer { return l.offers }, Accounts: l.accounts, HTTP: func(_, proxy string) *http.Client { return &http.Client{Transport: proxied(proxy)} }, Bus: l.bus,
 		Log: slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	t.Cleanup(func() {

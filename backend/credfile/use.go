@@ -220,7 +220,7 @@ func (f *Files) personID(id, identity string) string {
 // ask asks the service what the file does not say.
 func (f *Files) ask(ctx context.Context, o Offer, p place, in account.SignIn, proxy string) (provider.Credential, map[string]string, error) {
 	env := provider.Env{
-		Provider: p.provider, Login: in.Login, Label: cmp.Or(in.Name, p.program, p.provider), HTTP: f.needs.HTTP(proxy),
+		Provider: p.provider, Login: in.Login, Label: cmp.Or(in.Name, p.program, p.provider), HTTP: f.needs.HTTP(p.provider, proxy),
 		Settings: maps.Clone(o.Settings), Log: f.needs.Log.With("provider", p.provider),
 	}
 	if env.Settings == nil {

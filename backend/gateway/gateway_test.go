@@ -198,7 +198,7 @@ func newRig(t *testing.T, candidates []route.Candidate, scripts ...*script) *rig
 			}
 			return r.scripts[id], nil, nil
 		},
-		HTTP: func(string) *http.Client { return http.DefaultClient },
+		HTTP: func(string, string) *http.Client { return http.DefaultClient },
 	})
 	if err != nil {
 		t.Fatal(err)

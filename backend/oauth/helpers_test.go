@@ -128,7 +128,7 @@ func newDesk(t *testing.T, o simulator.OAuthOptions, sockets bool) *desk {
 			}
 			return k.d.Driver, map[string]string{"base_url": k.base}, nil
 		},
-		HTTP: func(proxy string) *http.Client {
+		HTTP: func(_, proxy string) *http.Client {
 			if proxy != "" {
 				return &http.Client{Transport: broken{}}
 			}

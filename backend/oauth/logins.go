@@ -73,7 +73,7 @@ type LoginNeeds struct {
 	// Driver returns the driver of a provider id and the settings that all its accounts share.
 	Driver func(id string) (provider.Driver, map[string]string, error)
 	// HTTP returns the client for an outbound proxy; it fails closed.
-	HTTP func(proxy string) *http.Client
+	HTTP func(provider, proxy string) *http.Client
 	// Account returns an account that is to sign in again.
 	Account func(ctx context.Context, id string) (Known, error)
 	// HasAccounts reports whether a provider has an account already.
@@ -201,7 +201,7 @@ func (l *Logins) prepare(ctx context.Context, st Start) (*attempt, error) {
 	maps.Copy(settings, fields)
 	proxy := cmp.Or(st.Proxy.Reveal(), a.known.Proxy)
 	a.env = provider.Env{
-		Provider: a.start.Provider, AccountID: a.known.ID, Label: a.known.Label, Login: login.Key(), HTTP: l.needs.HTTP(proxy), Settings: settings,
+		Provider: a.start.Provider, AccountID: a.known.ID, Label: a.known.Label, Login: login.Key(), HTTP: l.needs.HTTP(a.start.Provider, proxy), Settings: settings,
 		Log: l.needs.Log.With("provider", a.start.Provider),
 		Token: func(context.Context) (provider.Credential, error) {
 			return provider.Credential{}, apierror.New(apierror.AuthExpired, "the sign-in is not finished")

@@ -187,7 +187,7 @@ func TestLockedSecretsStopAnImport(t *testing.T) {
 	h.take(t, []ImportFile{pool("canary-1")}, ImportOptions{})
 	vault := secret.NewVault(db, secret.EnvKey{Text: secret.New("no key at all")})
 	pools, err := account.New(t.Context(), account.Needs{
-		Store: db, Secrets: vault, Bus: &events.Bus{}, HTTP: func(string) *http.Client { return nil },
+		Store: db, Secrets: vault, Bus: &events.Bus{}, HTTP: func(string, string) *http.Client { return nil },
 		Driver: func(string) (provider.Driver, map[string]string, error) {
 			return driver{provider.Info{ID: "openai"}}, nil, nil
 		},

@@ -159,7 +159,7 @@ func newHost(t testing.TB, settings string) (Host, *store.DB) {
 	}
 	vault := secret.NewVault(db, secret.EnvKey{Text: secret.New(base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32))))})
 	h.Accounts, err = account.New(t.Context(), account.Needs{
-		Store: db, Secrets: vault, Bus: &events.Bus{}, HTTP: func(string) *http.Client { return nil },
+		Store: db, Secrets: vault, Bus: &events.Bus{}, HTTP: func(string, string) *http.Client { return nil },
 		Driver: func(id string) (provider.Driver, map[string]string, error) {
 			for _, o := range h.Offers() {
 				if o.Info.ID == id {

@@ -71,7 +71,7 @@ func (c *computer) open(t *testing.T, key string) {
 	t.Helper()
 	vault := secret.NewVault(c.db, secret.EnvKey{Text: secret.New(base64.StdEncoding.EncodeToString([]byte(key)))})
 	pools, err := account.New(t.Context(), account.Needs{
-		Store: c.db, Secrets: vault, Bus: &events.Bus{}, HTTP: func(string) *http.Client { return nil },
+		Store: c.db, Secrets: vault, Bus: &events.Bus{}, HTTP: func(string, string) *http.Client { return nil },
 		Driver: func(id string) (provider.Driver, map[string]string, error) {
 			if _, own := c.Settings.Current().Providers[id]; !own && id != "kiro" {
 				return nil, nil, fmt.Errorf("there is no provider %q", id)

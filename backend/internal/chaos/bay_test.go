@@ -95,7 +95,7 @@ func openBay(t testing.TB, w *world, dir string) *bay {
 	b.accounts, err = account.New(t.Context(), account.Needs{
 		Store: b.db, Secrets: secret.NewVault(b.db, vaultKey), Bus: bus, Log: log,
 		Driver: w.driver,
-		HTTP:   func(proxy string) *http.Client { return &http.Client{Transport: line{world: w, proxy: proxy}} },
+		HTTP:   func(_, proxy string) *http.Client { return &http.Client{Transport: line{world: w, proxy: proxy}} },
 	})
 	if err != nil {
 		t.Fatal(err)
