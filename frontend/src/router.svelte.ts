@@ -13,6 +13,7 @@ class Router {
 
 	start(): void {
 		const read = () => {
+			if (location.hash.startsWith("#t=")) return; // a ticket, for the session
 			const [path = "", query = ""] = location.hash.slice(1).split(/\?(.*)/s);
 			const next = path.startsWith("/") ? path : "/";
 			const moved = next.split("/")[1] !== this.path.split("/")[1];

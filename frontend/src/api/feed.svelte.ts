@@ -41,7 +41,10 @@ class Feed {
 
 	/** Starts following. It goes on for the life of the page. */
 	start(): void {
-		if (this.#started) return;
+		if (this.#started) {
+			if (!this.connected && !this.#timer) this.#connect(); // the person is in again
+			return;
+		}
 		this.#started = true;
 		this.#connect();
 		let last = Date.now();
@@ -101,7 +104,8 @@ class Feed {
 			this.connected = false;
 			this.lost = true;
 			this.#release();
-			if (session.state !== "open") return; // the token was refused: the page shows how to get in again
+			void session.look(); // a refused token looks the same from here
+			if (session.state !== "open") return; // the page shows how to get in again
 			const wait = this.#backoff.next();
 			this.nextTry = Date.now() + wait;
 			this.#timer = setTimeout(() => this.#connect(), wait);

@@ -1,4 +1,5 @@
 import { ApiError } from "./errors";
+import type { SessionState } from "./types.gen";
 
 const storageKey = "patchbay.session";
 
@@ -12,12 +13,29 @@ class Session {
 	state = $state<"opening" | "open" | "closed">("opening");
 	/** why it is closed, "" when nothing was tried */
 	problem = $state("");
+	/** a password opens it too */
+	password = $state(false);
 
 	/** The API no longer takes the token. */
 	refuse(): void {
 		this.token = "";
 		write("");
 		this.state = "closed";
+		void this.look();
+	}
+
+	/** Asks how this page stands; a token that is over is given up. Nothing happens while Patchbay does not answer. */
+	async look(): Promise<void> {
+		try {
+			const headers: Record<string, string> = this.token ? { Authorization: `Bearer ${this.token}` } : {};
+			const response = await fetch(`${location.origin}/api/ui/session`, { headers, cache: "no-store" });
+			if (!response.ok) return;
+			const answer = (await response.json()) as SessionState;
+			this.password = answer.password;
+			if (this.token && !answer.signed_in) this.refuse();
+		} catch {
+			// it is gone: the feed tries again
+		}
 	}
 
 	async trade(body: { ticket: string } | { password: string }): Promise<void> {
@@ -41,12 +59,16 @@ export const session = new Session();
 
 /** Takes the ticket out of the address, if there is one, and opens the session. */
 export function startSession(): void {
-	const ticket = /^#t=([\w-]+)(.*)$/.exec(location.hash);
-	if (!ticket) {
-		session.state = session.token ? "open" : "closed";
-		return;
-	}
-	history.replaceState(null, "", location.pathname + location.search + (ticket[2]?.startsWith("#") ? ticket[2] : "#/"));
+	addEventListener("hashchange", () => void takeTicket()); // a fresh link that is opened in the tab that is here
+	if (takeTicket()) return;
+	session.state = session.token ? "open" : "closed";
+	if (!session.token) void session.look();
+}
+
+function takeTicket(): boolean {
+	const ticket = /^#t=([\w-]+)$/.exec(location.hash);
+	if (!ticket) return false;
+	history.replaceState(null, "", location.pathname + location.search + "#/");
 	session.trade({ ticket: ticket[1] ?? "" }).catch((e: unknown) => {
 		if (session.token) {
 			session.state = "open"; // a used ticket in a tab that is in already, as after "duplicate tab"
@@ -54,7 +76,9 @@ export function startSession(): void {
 		}
 		session.problem = e instanceof Error ? e.message : String(e);
 		session.state = "closed";
+		void session.look();
 	});
+	return true;
 }
 
 function read(): string {
