@@ -132,6 +132,7 @@ export const test = base.extend<TestThings, WorkerThings>({
 		// eslint-disable-next-line no-empty-pattern -- Playwright reads the names from the braces
 		async ({}, use) => {
 			const demo = await Patchbay.demo();
+			await (await demo.ask("gpt-4.1")).text(); // past the guide to the first answer
 			await use(demo);
 			await demo.close();
 		},

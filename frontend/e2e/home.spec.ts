@@ -65,23 +65,24 @@ test("the default provider is chosen here, and the next request goes there", asy
 	const page = await open();
 	const before = (await demo.api<{ provider: string }>("GET", "/api/default-provider")).provider;
 	const asked = async () => {
-		const response = await demo.ask("a-model-that-nobody-lists");
+		const response = await demo.ask("gpt-5-mini");
 		await response.text();
 		return response.headers.get("x-patchbay-provider");
 	};
+	await expect(page.getByRole("button", { name: /^Default provider: / })).toBeVisible();
 	for (const [name, id] of [
-		["Gemini", "gemini"],
+		["OpenAI Responses", "openai-responses"],
 		["OpenAI", "openai"],
 	]) {
 		await page.keyboard.press("d");
-		await page.getByRole("menuitemcheckbox", { name: new RegExp(`^${name} `) }).click();
-		await expect(page.getByRole("button", { name: `Default provider: ${name}` })).toBeVisible();
+		await page.getByRole("menuitemcheckbox", { name: new RegExp(`^${name} \\d`) }).click();
+		await expect(page.getByRole("button", { name: `Default provider: ${name}`, exact: true })).toBeVisible();
 		expect(await asked()).toBe(id);
 	}
 	await page.getByRole("button", { name: "Undo" }).last().click();
-	await expect(page.getByRole("button", { name: "Default provider: Gemini" })).toBeVisible();
+	await expect(page.getByRole("button", { name: "Default provider: OpenAI Responses" })).toBeVisible();
 	await demo.api("PUT", "/api/default-provider", { provider: before });
-	await expect(page.getByRole("button", { name: "Default provider: Gemini" })).toBeHidden();
+	await expect(page.getByRole("button", { name: "Default provider: OpenAI Responses" })).toBeHidden();
 });
 
 test("full, readable by everybody, at every width, in three languages", async ({ demo, open }) => {

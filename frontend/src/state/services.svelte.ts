@@ -47,6 +47,7 @@ export async function addByKey(service: Service, key: string): Promise<Account> 
 	const test = await post<TestResult>(`/api/accounts/${account.id}/test`);
 	if (!test.ok) {
 		await remove(`/api/accounts/${account.id}`);
+		await accounts.reload();
 		throw new ApiError(test.kind ?? "", test.message ?? "", "key", 400);
 	}
 	await accounts.reload();

@@ -9,6 +9,8 @@ const connectedKey = "patchbay.guide.connected";
 class Guide {
 	#closed = $state(stored(closedKey));
 	#connected = $state(stored(connectedKey));
+	/** a key is being checked: its account is here, but may go again */
+	checking = $state(false);
 	/** the key that was made here, until the page is closed: it is shown once */
 	made = $state.raw<{ name: string; text: string } | undefined>();
 
