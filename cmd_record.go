@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"patchbay/backend/api"
+	"patchbay/backend/apierror"
 	"patchbay/backend/record"
 )
 
@@ -48,7 +49,7 @@ func (a *app) usageCommand() *cobra.Command {
 				q.By = strings.Split(by, ",")
 			}
 			if err := q.Check(); err != nil {
-				return usagef("--%s", err.Error())
+				return usagef("%s", apierror.From(err).Msg)
 			}
 			return a.with(cmd.Context(), func(svc api.Service) error { return a.usage(cmd.Context(), svc, q, csv) })
 		},
@@ -392,7 +393,7 @@ func (a *app) logsExportCommand() *cobra.Command {
 				}
 			}
 			if err := q.Check(); err != nil {
-				return usagef("--%s", err.Error())
+				return usagef("%s", apierror.From(err).Msg)
 			}
 			return a.with(cmd.Context(), func(svc api.Service) error { return a.exportDataset(cmd.Context(), svc, q, args[0]) })
 		},
