@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	shell "patchbay/app"
+	"patchbay/app/window"
 	"patchbay/backend/api"
 	"patchbay/backend/apierror"
 	"patchbay/backend/secret"
@@ -23,6 +25,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+	exitSilent = 3 // another Patchbay runs and does not answer
 )
 
 // app is what commands get to work with. Tests put their own functions into it.
@@ -35,6 +38,8 @@ type app struct {
 	open func(ctx context.Context, a *app) (svc api.Service, end func() error, err error)
 	// browse opens a page in the person's browser; nil = there is none.
 	browse func(address string) error
+	// desk runs the program on a desktop; it is called on the main goroutine.
+	desk func(ctx context.Context, o shell.Options) error
 	// start opens the whole program, to be run.
 	start func(ctx context.Context, o startOptions) (program, error)
 
@@ -43,7 +48,7 @@ type app struct {
 }
 
 func newApp() *app {
-	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, prompt: promptTerminal, open: openService, browse: openBrowser, start: startProgram}
+	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, prompt: promptTerminal, open: openService, browse: openBrowser, desk: shell.Run, start: startProgram}
 }
 
 // run carries out one command line and returns the exit code.
@@ -61,6 +66,12 @@ func run(ctx context.Context, a *app, args []string) int {
 	if _, ok := errors.AsType[usageError](err); ok {
 		fmt.Fprintf(a.err, "`%s --help` shows how it goes.\n", cmd.CommandPath())
 		return exitUsage
+	}
+	if _, ok := errors.AsType[notAnswering](err); ok {
+		return exitSilent
+	}
+	if errors.Is(err, window.ErrNotBuilt) {
+		return window.ExitNoWindow
 	}
 	return exitFailed
 }
@@ -84,13 +95,14 @@ func message(err error) string {
 }
 
 func newRoot(a *app) *cobra.Command {
-	serve := serveFlags{}
+	desktop := desktopFlags{}
 	root := &cobra.Command{
 		Use:   "patchbay",
 		Short: "One local address for every AI app",
 		Long: "Patchbay gives every AI app on this computer one local address. Behind it stand your own accounts;\n" +
 			"apps may speak the protocol of OpenAI, Anthropic, Gemini or Ollama, whatever the account speaks.",
-		Example: "  patchbay serve                       start it\n" +
+		Example: "  patchbay                             start it on a desktop: a tray, a window\n" +
+			"  patchbay serve                       start it without a window\n" +
 			"  patchbay login PROVIDER              sign in with an account of yours\n" +
 			"  patchbay accounts add openai         add an account; the key is asked for\n" +
 			"  patchbay keys add cline              make a key for an app\n" +
@@ -101,10 +113,10 @@ func newRoot(a *app) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			fmt.Fprintln(a.err, "This build has no window: starting as `patchbay serve`. `patchbay --help` lists the commands.")
-			return a.serve(cmd.Context(), serve)
+			return a.desktop(cmd.Context(), desktop)
 		},
 	}
+	desktop.register(root)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(flagError)

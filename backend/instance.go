@@ -207,3 +207,23 @@ func readInstance(path string) (Instance, error) {
 	}
 	return Instance{PID: f.PID, Port: f.Port, Token: secret.New(f.Token), Version: f.Version, Base: f.Base}, nil
 }
+
+// IsRunning reports whether an instance runs for these paths; it asks nobody.
+func IsRunning(paths config.Paths) bool {
+	held, err := lockHeld(filepath.Join(paths.Dir(), lockName))
+	return err == nil && held
+}
+
+// AwaitEnd waits until no instance runs for these paths.
+func AwaitEnd(ctx context.Context, paths config.Paths) error {
+	tick := time.NewTicker(lookAgain)
+	defer tick.Stop()
+	for IsRunning(paths) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the end of the other Patchbay: %w", ctx.Err())
+		}
+	}
+	return nil
+}

@@ -2,10 +2,14 @@ package backend
 
 import (
 	"context"
+	"log/slog"
+	"net"
+	"strconv"
 	"time"
 
 	"patchbay/backend/api"
 	"patchbay/backend/apierror"
+	"patchbay/backend/config"
 	"patchbay/backend/events"
 )
 
@@ -124,3 +128,21 @@ func (b *Backend) Events(ctx context.Context) func(yield func(events.Event) bool
 
 // Locked reports whether the keychain does not open; it does no work.
 func (b *Backend) Locked() bool { return b.vaultReason() != "" }
+
+// DesktopSettings are the settings that concern the desktop, and whether other machines may connect.
+func (b *Backend) DesktopSettings() (set config.Desktop, lan bool) {
+	cfg := b.settings.Current()
+	return cfg.Desktop, cfg.Server.LAN
+}
+
+// UsePort has Patchbay listen on another port of the address it has, now and after the next start.
+func (b *Backend) UsePort(port int) error {
+	host, _, err := net.SplitHostPort(b.settings.Current().Server.Listen)
+	if err != nil {
+		host = "127.0.0.1"
+	}
+	return explain(b.settings.Set("server.listen", net.JoinHostPort(host, strconv.Itoa(port))))
+}
+
+// Log returns the logger of a part of the program that has no room of its own in the backend.
+func (b *Backend) Log(name string) *slog.Logger { return b.log.For(name) }

@@ -48,14 +48,20 @@ func (a *actor) prepare() {
 	systray.SetOnTapped(func() { go a.t.o.Click(Click{Do: Open}) })
 }
 
-// darkPanels are desktops whose panel is dark whatever the colours of the windows are.
-var darkPanels = []string{"GNOME", "Unity", "Pantheon", "Budgie", "X-Cinnamon", "XFCE"}
+// darkPanels and lightPanels are desktops whose panel is so as they come, whatever the colours of the windows are.
+var (
+	darkPanels  = []string{"GNOME", "Unity", "Pantheon", "Budgie", "X-Cinnamon"}
+	lightPanels = []string{"XFCE", "MATE", "LXDE"}
+)
 
 // background is what the icon lies on, as far as that can be known.
 func background() string {
 	for _, d := range strings.Split(os.Getenv("XDG_CURRENT_DESKTOP"), ":") {
-		if slices.Contains(darkPanels, d) {
+		switch {
+		case slices.Contains(darkPanels, d):
 			return "dark"
+		case slices.Contains(lightPanels, d):
+			return "light"
 		}
 	}
 	conn, err := dbus.ConnectSessionBus()

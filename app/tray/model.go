@@ -48,13 +48,13 @@ type Provider struct {
 
 // Account is an account with its health.
 type Account struct {
-	ID, Name         string
-	Provider         string // id
-	ProviderName     string
-	Ready            bool
-	NeedsSignIn      bool
-	Until            time.Time // it rests until then; zero if it does not rest, or nobody knows
-	Enabled          bool
+	ID, Name     string
+	Provider     string // id
+	ProviderName string
+	Ready        bool
+	NeedsSignIn  bool
+	Until        time.Time // it rests until then; zero if it does not rest, or nobody knows
+	Enabled      bool
 }
 
 // Failure is a request that failed.
