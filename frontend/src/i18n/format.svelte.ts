@@ -65,7 +65,7 @@ export function percent(part: number): string {
 
 /** `12 ms`, `0.4 s`, `12 s`, `3 min`, `2 h`. */
 export function duration(ms: number): string {
-	if (ms < 95) return t("unit.ms", { v: number(Math.round(ms)) });
+	if (ms < 95) return t("unit.ms", { v: number(Math.max(1, Math.round(ms))) });
 	const s = ms / 1000;
 	if (s < 60) return t("unit.seconds", { v: number(s, { maximumFractionDigits: s < 10 ? 1 : 0, minimumFractionDigits: s < 10 ? 1 : 0 }) });
 	if (s < 5400) return t("unit.minutes", { v: number(Math.round(s / 60)) });
