@@ -15,6 +15,8 @@ import type {
 	PresetView,
 	ProviderView,
 	QuotaView,
+	RequestDetail as RequestDetailView,
+	RequestPage as RequestPageView,
 	RequestView,
 	RiskView,
 	RoutingView,
@@ -22,7 +24,7 @@ import type {
 	UsageView,
 } from "./types.gen";
 
-export type { CreatedKey, KeyLimits, NextStep, QuotaReading, Status, Tokens, UsageRow } from "./types.gen";
+export type { CreatedKey, DatasetPreview, DatasetQuery, Exchange, KeyLimits, Message, NextStep, PriceTable, QuotaReading, RecordView, Replayed, RequestBodies, Status, Step, Tokens, UsageRow } from "./types.gen";
 
 /** A list as the API gives it. */
 export interface List<T> {
@@ -52,6 +54,8 @@ export type Preset = PresetView;
 export type Key = KeyView;
 export type Model = ModelView;
 export type RequestRow = RequestView;
+export type RequestPage = RequestPageView;
+export type RequestDetail = RequestDetailView;
 export type Usage = UsageView;
 
 export type StepState = "ready" | "resting" | "needs_you" | "off" | "no_account" | "unknown";

@@ -27,6 +27,8 @@ export interface Page {
 	under?: string;
 	/** the letter behind G */
 	key?: string;
+	/** it fills the window to its edges and brings its own padding and tabs */
+	whole?: boolean;
 	load: () => Promise<{ default: Component }>;
 }
 
@@ -38,7 +40,7 @@ export const pages: Page[] = [
 	{ id: "routing", path: "/routing", title: "nav.routing", icon: Split, group: "use", key: "r", load: () => import("./routing/RoutingPage.svelte") },
 	{ id: "playground", path: "/playground", title: "nav.playground", icon: FlaskConical, under: "routing", load: () => import("./playground/PlaygroundPage.svelte") },
 	{ id: "apps", path: "/apps", title: "nav.apps", icon: Plug, group: "use", key: "p", load: () => import("./apps/AppsPage.svelte") },
-	{ id: "activity", path: "/activity", title: "nav.activity", icon: Activity, group: "look", key: "c", load: () => import("./activity/ActivityPage.svelte") },
+	{ id: "activity", path: "/activity", title: "nav.activity", icon: Activity, group: "look", key: "c", whole: true, load: () => import("./activity/ActivityPage.svelte") },
 	{ id: "dataset", path: "/dataset", title: "nav.dataset", icon: Database, under: "activity", load: () => import("./dataset/DatasetPage.svelte") },
 	{ id: "usage", path: "/usage", title: "nav.usage", icon: ChartNoAxesColumn, group: "look", key: "u", load: () => import("./usage/UsagePage.svelte") },
 	{ id: "settings", path: "/settings", title: "nav.settings", icon: Settings, group: "keep", key: "s", load: () => import("./settings/SettingsPage.svelte") },
