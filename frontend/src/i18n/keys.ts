@@ -1,6 +1,7 @@
 import type common from "./en/common.json";
 import type home from "./en/home.json";
 import type accounts from "./en/accounts.json";
+import type files from "./en/files.json";
 import type signin from "./en/signin.json";
 import type routing from "./en/routing.json";
 import type apps from "./en/apps.json";
@@ -14,6 +15,7 @@ import type playground from "./en/playground.json";
 type Texts = typeof common &
 	typeof home &
 	typeof accounts &
+	typeof files &
 	typeof signin &
 	typeof routing &
 	typeof apps &
