@@ -168,7 +168,13 @@ interface Violation {
 /** Holds the page to WCAG 2.2 AA and best practice in both themes: nothing serious, nothing critical. */
 export async function expectAccessible(page: Page): Promise<void> {
 	for (const theme of ["light", "dark"] as const) {
-		await page.evaluate((t) => (document.documentElement.dataset["theme"] = t), theme);
+		await page.evaluate(async (t) => {
+			document.documentElement.dataset["theme"] = t;
+			await new Promise((frame) => requestAnimationFrame(frame));
+			// A colour that is still on its way to the other theme is no finding.
+			const moving = document.getAnimations().filter((a) => a instanceof CSSTransition);
+			await Promise.all(moving.map((a) => a.finished.catch(() => undefined)));
+		}, theme);
 		await page.evaluate(axeSource);
 		const violations = await page.evaluate(async () => {
 			const axe = (window as unknown as { axe: { run: (c: Document, o: object) => Promise<{ violations: Violation[] }> } }).axe;
