@@ -10,12 +10,17 @@ import (
 func (b *Backend) setPrompts(cfg *config.Config) {
 	rules := make([]prompt.Rule, 0, len(cfg.Prompts))
 	for name, p := range cfg.Prompts {
-		rules = append(rules, prompt.Rule{
-			Name: name, Mode: p.Mode, Text: p.Text, File: p.File, Providers: p.Providers, Keys: p.Keys, Replace: p.Replace, ReplaceRegexp: p.ReplaceRegexp,
-		})
+		rules = append(rules, promptRule(name, p))
 	}
 	if err := b.prompts.Set(rules); err != nil { // the settings were checked: only a bug leads here
 		b.log.Logger().Error("The rules for system text cannot be taken up; those before them are in force", "err", err)
+	}
+}
+
+func promptRule(name string, p config.Prompt) prompt.Rule {
+	return prompt.Rule{
+		Name: name, Mode: p.Mode, Text: p.Text, File: p.File, Providers: p.Providers, Keys: p.Keys, Replace: p.Replace, ReplaceRegexp: p.ReplaceRegexp,
+		Order: p.Order,
 	}
 }
 

@@ -158,6 +158,7 @@ func (b *Backend) Doctor(ctx context.Context) ([]api.Finding, error) {
 		f.Accounts = append(f.Accounts, doctor.Account{Provider: a.Provider, Name: a.Name, State: string(a.State), Reason: a.Reason, NeedsPerson: needs, Enabled: a.Enabled})
 	}
 	f.Files = b.fileFacts(ctx)
+	f.Prompts = b.promptFacts()
 	now := time.Now()
 	for _, k := range b.keys.List() {
 		if k.Valid(now) {

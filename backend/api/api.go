@@ -76,6 +76,7 @@ type Service interface {
 	PoolService
 	FileService
 	RoutingService
+	PromptService
 	RecordService
 	DesktopService
 	BodyService

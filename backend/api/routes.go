@@ -44,6 +44,7 @@ var endpoints = slices.Concat(
 	recordEndpoints,
 	bodyEndpoints,
 	routingEndpoints,
+	promptEndpoints,
 	desktopEndpoints,
 	vaultEndpoints,
 	transferEndpoints,

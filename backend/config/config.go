@@ -146,6 +146,7 @@ type Prompt struct {
 	Keys          []string          `yaml:"keys"`           // names or ids of client keys; empty = all
 	Replace       map[string]string `yaml:"replace"`        // text to text
 	ReplaceRegexp map[string]string `yaml:"replace_regexp"` // regular expression to text
+	Order         int               `yaml:"order"`          // among the rules of the same reach, the lowest first; then by name
 }
 
 // Timeouts are the time limits of every call; 0 = none.

@@ -88,6 +88,7 @@ var notes = map[string]note{
 	"prompts.*.keys":           {about: "The client keys for which it holds; none means all"},
 	"prompts.*.replace":        {about: "Texts that are replaced by others"},
 	"prompts.*.replace_regexp": {about: "Regular expressions whose finds are replaced"},
+	"prompts.*.order":          {about: "Its place among the rules that reach as far: the lowest first, then by name"},
 
 	"timeouts.connect":     {about: "How long to wait for a connection to a service"},
 	"timeouts.first_event": {about: "How long to wait for the first word of an answer"},

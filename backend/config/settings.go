@@ -270,29 +270,21 @@ func (s *Settings) Unset(key string) error {
 // subscriber changes nothing.
 func (s *Settings) Update(f func(*Config) error) error { return s.change(f, difference) }
 
+// Try reports what Update would refuse, and changes nothing.
+func (s *Settings) Try(f func(*Config) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, _, _, err := s.prepare(f, difference)
+	return err
+}
+
 // change is the one way in which settings are changed from inside: f makes the wanted settings, plan lists the edits of
 // the text that lead there.
 func (s *Settings) change(f func(*Config) error, plan func(old *state, want *Config) []leaf) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.refresh(); err != nil {
-		return err
-	}
-	old := s.current.Load()
-	want := clone(old.file)
-	if err := f(want); err != nil {
-		return err
-	}
-	want.SchemaVersion = Version
-	text, changed, err := s.edit(plan(old, want), want)
-	if err != nil || len(changed) == 0 {
-		return err
-	}
-	st, err := s.read([]byte(text))
-	if err != nil {
-		return err
-	}
-	if err := s.verify(old.cfg, st.cfg); err != nil {
+	old, st, text, err := s.prepare(f, plan)
+	if err != nil || st == nil {
 		return err
 	}
 	if err := s.save(text); err != nil {
@@ -300,6 +292,30 @@ func (s *Settings) change(f func(*Config) error, plan func(old *state, want *Con
 	}
 	s.commit(old, st)
 	return nil
+}
+
+// prepare makes the state that a change leads to, nil if nothing changes, and asks everybody about it. s.mu is held.
+func (s *Settings) prepare(f func(*Config) error, plan func(old *state, want *Config) []leaf) (old, st *state, text string, err error) {
+	if err := s.refresh(); err != nil {
+		return nil, nil, "", err
+	}
+	old = s.current.Load()
+	want := clone(old.file)
+	if err := f(want); err != nil {
+		return nil, nil, "", err
+	}
+	want.SchemaVersion = Version
+	text, changed, err := s.edit(plan(old, want), want)
+	if err != nil || len(changed) == 0 {
+		return nil, nil, "", err
+	}
+	if st, err = s.read([]byte(text)); err != nil {
+		return nil, nil, "", err
+	}
+	if err := s.verify(old.cfg, st.cfg); err != nil {
+		return nil, nil, "", err
+	}
+	return old, st, text, nil
 }
 
 // refresh takes over what somebody else wrote into the file, before it is edited: nothing of theirs may be lost. A file

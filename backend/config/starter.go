@@ -71,6 +71,7 @@ schema_version: 1
 #     text: Answer in English.    # or file: /home/me/rules.md, read again when it changes
 #     providers: []               # only for these; empty: all
 #     keys: []                    # only for these client keys; empty: all
+#     order: 1                    # among rules that reach as far; the last has the last word
 #   names:
 #     replace: {Claude Code: the assistant}
 #     replace_regexp: {'(?i)today is [^.]*\.': ''}

@@ -303,6 +303,22 @@ func proxyEnv(_ Facts, s System) []Finding {
 	}}
 }
 
+// prompts finds rules for system text that go without their text, or with an old one.
+func prompts(f Facts, _ System) []Finding {
+	var out []Finding
+	for _, p := range f.Prompts {
+		what := "Requests go without its text"
+		if p.Held {
+			what = "What the file last held is still used"
+		}
+		out = append(out, Finding{
+			ID: "prompt.file", Level: Problem, Title: "The file of the prompt rule " + p.Name + " cannot be read", Detail: what + ". " + p.File + ": " + p.Problem,
+			Fix: "Mend or bring back the file, which is read again by itself; or name another with `patchbay prompts set " + p.Name + " --file PATH`.",
+		})
+	}
+	return out
+}
+
 // claudeLogin explains what people expect to find and do not. The file is not opened.
 func claudeLogin(_ Facts, s System) []Finding {
 	if s.Home == "" {

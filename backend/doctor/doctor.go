@@ -44,6 +44,7 @@ type Facts struct {
 	Providers      []Provider
 	Accounts       []Account
 	Files          []File
+	Prompts        []Prompt
 	Default        string // the default provider, "" if none is set
 	ClientKeys     int    // usable ones
 	LatestRequest  time.Time
@@ -94,6 +95,12 @@ type Account struct {
 	Provider, Name, State, Reason string
 	NeedsPerson                   bool
 	Enabled                       bool
+}
+
+// Prompt is a rule for system text whose file cannot be read.
+type Prompt struct {
+	Name, File, Problem string
+	Held                bool // what the file last held goes on being used
 }
 
 // System is the machine as the checks see it. [ThisMachine] is the real one.
@@ -161,7 +168,7 @@ func local(host string) bool {
 
 // checks is every check, in the order people read the findings.
 var checks = []func(Facts, System) []Finding{
-	config, port, second, lan, database, vault, clientKeys, accounts, defaultProvider, loops, proxyEnv, files, claudeLogin, clock,
+	config, port, second, lan, database, vault, clientKeys, accounts, defaultProvider, loops, proxyEnv, files, prompts, claudeLogin, clock,
 }
 
 // Check looks at everything. The findings come in a fixed order, the good ones too.

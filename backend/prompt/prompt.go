@@ -43,6 +43,7 @@ type Rule struct {
 	Keys          []string          // names or ids of client keys; empty = all
 	Replace       map[string]string // text -> text
 	ReplaceRegexp map[string]string // regular expression (RE2) -> text, in which $1 stands for a group
+	Order         int               // among the rules of the same reach: the lowest comes first
 }
 
 // rank orders rules: what is said of a client key comes after what is said of a provider, and that after the rest, so that
@@ -122,7 +123,7 @@ func (r *Rules) Set(rules []Rule) error {
 		list = append(list, c)
 	}
 	slices.SortFunc(list, func(a, b *compiled) int {
-		return cmp.Or(a.rank()-b.rank(), strings.Compare(a.Name, b.Name))
+		return cmp.Or(a.rank()-b.rank(), cmp.Compare(a.Order, b.Order), strings.Compare(a.Name, b.Name))
 	})
 	r.now.Store(&list)
 	return nil
@@ -241,48 +242,82 @@ func (r *Rules) Look() {
 	}
 }
 
+// Status is a rule with what came of its file.
+type Status struct {
+	Rule
+	Held    string // the text in force: the rule's own, or what its file last held
+	Problem string // why the file cannot be read, "" = it can, or there is none
+}
+
+// List returns the rules in the order in which they are applied.
+func (r *Rules) List() []Status {
+	var out []Status
+	for _, c := range r.current() {
+		out = append(out, Status{Rule: c.Rule, Held: c.text, Problem: c.problem})
+	}
+	return out
+}
+
+// Applied is a rule that has a say in a request.
+type Applied struct {
+	Name    string
+	Does    []string // overrides, appends, prepends, replaces
+	Problem string   // what is wrong with its file, as a sentence
+}
+
 // Edit returns what is to be done with the system text of a request, nil for nothing, and what the route trace should say
 // of it. The same rules always give the same text.
 func (r *Rules) Edit(provider, keyID, keyName string) (*wire.SystemEdit, []string) {
-	var rules []*compiled
-	var notes []string
+	e, applied := r.Explain(provider, keyID, keyName)
+	var notes, did []string
+	for _, a := range applied {
+		if a.Problem != "" {
+			notes = append(notes, a.Problem)
+		}
+		if len(a.Does) > 0 {
+			did = append(did, a.Name+" "+strings.Join(a.Does, " and "))
+		}
+	}
+	if e != nil {
+		notes = append(notes, "system text for "+provider+": "+strings.Join(did, ", "))
+	}
+	return e, notes
+}
+
+// Explain returns the same edit, and rule by rule where it comes from.
+func (r *Rules) Explain(provider, keyID, keyName string) (*wire.SystemEdit, []Applied) {
+	e := &wire.SystemEdit{}
+	var applied []Applied
+	var replace []replacement
+	does := false
 	for _, c := range r.current() {
 		if !c.applies(provider, keyID, keyName) {
 			continue
 		}
+		a := Applied{Name: c.Name}
 		if c.problem != "" {
 			how := "it goes without it"
 			if c.good {
 				how = "what it last held is used"
 			}
-			notes = append(notes, "the prompt rule "+c.Name+" cannot read its file, "+how+": "+c.problem)
+			a.Problem = "the prompt rule " + c.Name + " cannot read its file, " + how + ": " + c.problem
 		}
-		rules = append(rules, c)
-	}
-	if len(rules) == 0 {
-		return nil, nil
-	}
-	e := &wire.SystemEdit{}
-	var replace []replacement
-	var did []string
-	for _, c := range rules {
 		replace = append(replace, c.replace...)
-		what := add(e, c)
+		a.Does = add(e, c)
 		if len(c.replace) > 0 {
-			what = append(what, "replaces")
+			a.Does = append(a.Does, "replaces")
 		}
-		if len(what) > 0 {
-			did = append(did, c.Name+" "+strings.Join(what, " and "))
-		}
+		does = does || len(a.Does) > 0
+		applied = append(applied, a)
 	}
-	if len(did) == 0 {
-		return nil, notes
+	if !does {
+		return nil, applied
 	}
 	if len(replace) > 0 {
 		e.Replace = func(text string) string { return applyAll(replace, text) }
 		e.Before, e.After = e.Replace(e.Before), e.Replace(e.After)
 	}
-	return e, append(notes, "system text for "+provider+": "+strings.Join(did, ", "))
+	return e, applied
 }
 
 // add puts a rule's text to what the rules before it made, and says how.

@@ -23,6 +23,7 @@ type Service struct {
 
 	DesktopCalls
 	ProgramCalls
+	PromptCalls
 
 	StatusView     api.Status
 	AccountList    []api.AccountView

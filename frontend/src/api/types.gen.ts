@@ -655,6 +655,55 @@ export interface PriceTable {
 	prices: Price[];
 }
 
+export interface PromptApplied {
+	name: string;
+	does?: string[];
+	problem?: string;
+}
+
+export interface PromptPreview {
+	provider: string;
+	before: string;
+	after: string;
+	changed: boolean;
+	rules: PromptApplied[];
+}
+
+export interface PromptRule {
+	name?: string;
+	mode?: "append" | "prepend" | "override";
+	text?: string;
+	file?: string;
+	providers?: string[];
+	keys?: string[];
+	replace?: Record<string, string>;
+	replace_regexp?: Record<string, string>;
+	order?: number;
+}
+
+export interface PromptRuleView {
+	name?: string;
+	mode?: "append" | "prepend" | "override";
+	text?: string;
+	file?: string;
+	providers?: string[];
+	keys?: string[];
+	replace?: Record<string, string>;
+	replace_regexp?: Record<string, string>;
+	order?: number;
+	reach: "all" | "provider" | "key";
+	held?: string;
+	problem?: string;
+	locked_by?: string;
+}
+
+export interface PromptSample {
+	provider?: string;
+	key?: string;
+	system?: string;
+	rule?: PromptRule;
+}
+
 export interface PromptView {
 	to: "off" | "console" | "file";
 	path: string;
@@ -1533,6 +1582,47 @@ export interface Calls {
 		query: undefined;
 		body: RouteQuery;
 		answer: RouteView;
+	};
+	/** The rules for system text, in the order in which they are applied. */
+	"GET /api/prompts": {
+		path: undefined;
+		query: undefined;
+		body: undefined;
+		answer: {
+			items: PromptRuleView[];
+		};
+	};
+	/** Adds a rule for system text, or replaces it; a name in the body gives it that one. */
+	"PUT /api/prompts/{name}": {
+		path: { name: string };
+		query: undefined;
+		body: PromptRule;
+		answer: PromptRuleView;
+	};
+	/** Takes a rule for system text away. */
+	"DELETE /api/prompts/{name}": {
+		path: { name: string };
+		query: undefined;
+		body: undefined;
+		answer: undefined;
+	};
+	/** Puts rules for system text in order, within those that reach as far. */
+	"POST /api/prompts/order": {
+		path: undefined;
+		query: undefined;
+		body: {
+			names: string[];
+		};
+		answer: {
+			items: PromptRuleView[];
+		};
+	};
+	/** What becomes of a system text; nothing is sent. */
+	"POST /api/prompts/preview": {
+		path: undefined;
+		query: undefined;
+		body: PromptSample;
+		answer: PromptPreview;
 	};
 	/** Refuses new requests until resume: apps get an error. */
 	"POST /api/pause": {
