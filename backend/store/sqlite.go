@@ -29,6 +29,9 @@ const (
 	readers    = 3
 )
 
+// openWait is how long Open waits for other programs that open the same file.
+const openWait = 15 * time.Second
+
 // openSQLite opens path, which it makes readable for its owner only: SQLite gives its side files the same mode.
 func openSQLite(ctx context.Context, path string) (*DB, error) {
 	path, err := filepath.Abs(path)
@@ -51,10 +54,27 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	r.SetMaxIdleConns(1)
 	r.SetConnMaxIdleTime(time.Minute) // gives its memory back when no page is open
 	d := &DB{write: w, read: r}
-	if err := d.migrate(ctx); err != nil {
+	if err := d.migratePatiently(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// migratePatiently migrates, again while other programs that open the same new file are in the way. SQLite's own waiting
+// (busy_timeout) does not cover the change to WAL: of two connections that ask for it at once, one fails at once, because
+// each would wait for the other (https://sqlite.org/c3ref/busy_handler.html).
+func (d *DB) migratePatiently(ctx context.Context) error {
+	for deadline := time.Now().Add(openWait); ; {
+		err := d.migrate(ctx)
+		if err == nil || !isBusy(err) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 func create(path string) error {
@@ -78,6 +98,12 @@ func dsn(path, lock string, cache int) string {
 	}
 	u := url.URL{Scheme: "file", Path: p}
 	return u.String() + fmt.Sprintf("?_txlock=%s&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=cache_size(-%d)", lock, cache)
+}
+
+// isBusy reports that another connection holds a lock that this one needs.
+func isBusy(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 // isBroken reports that the file is there and readable but no database.
