@@ -515,7 +515,11 @@ func TestRunReloadsChangedFiles(t *testing.T) {
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()
 	write(t, path, "default_provider: kiro\n")
-	if got := <-commits; got != "kiro" {
+	got := <-commits
+	for got == "" { // written in place, and seen between emptying and writing: a millisecond is not enough to settle
+		got = <-commits
+	}
+	if got != "kiro" {
 		t.Errorf("%s", got)
 	}
 	for _, id := range []string{"iflow", "codex"} { // two replacements in a row, as editors do it
@@ -531,6 +535,23 @@ func TestRunReloadsChangedFiles(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestFileThatIsBeingWrittenIsReadLater(t *testing.T) {
+	s, path := load(t, "default_provider: codex\n", Options{})
+	s.debounce = time.Hour
+	for age, want := range map[time.Duration]bool{time.Minute: true, 2 * time.Hour: false, -2 * time.Hour: false} {
+		at := time.Now().Add(-age)
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.unsettled(); got != want {
+			t.Errorf("written %v ago: unsettled is %v", age, got)
+		}
+	}
+	if err := os.Remove(path); err != nil || s.unsettled() {
+		t.Error("a missing file is waited for", err)
 	}
 }
 

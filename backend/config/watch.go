@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -83,11 +84,26 @@ func (s *Settings) loop(ctx context.Context, w *fsnotify.Watcher) error {
 			if w != nil {
 				s.watch(w)
 			}
-			s.look()
+			pause.Reset(0)
 		case <-pause.C:
+			if s.unsettled() {
+				pause.Reset(s.debounce)
+				continue
+			}
 			s.look()
 		}
 	}
+}
+
+// unsettled reports whether the file was written to a moment ago. Programs that write in place empty it first: read then,
+// it would put the defaults in force, the listener's address among them.
+func (s *Settings) unsettled() bool {
+	info, err := os.Stat(s.o.Path)
+	if err != nil {
+		return false
+	}
+	age := time.Since(info.ModTime())
+	return age >= 0 && age < s.debounce // a time in the future is another machine's clock
 }
 
 // look reloads; what went wrong is kept in Problem.
