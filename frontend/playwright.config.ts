@@ -2,7 +2,10 @@ import { defineConfig } from "@playwright/test";
 
 // The browser is the system's own: nothing is downloaded.
 const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
-const browser = { launchOptions: { executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-extensions"] }, viewport: { width: 1280, height: 800 } };
+const browser = {
+	launchOptions: { executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-extensions"] },
+	viewport: { width: 1280, height: 800 },
+};
 
 export default defineConfig({
 	testDir: "e2e",

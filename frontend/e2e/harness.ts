@@ -181,7 +181,8 @@ export async function expectAccessible(page: Page): Promise<void> {
 			return (await axe.run(document, { resultTypes: ["violations"] })).violations;
 		});
 		const serious = violations.filter((v) => v.impact === "serious" || v.impact === "critical");
-		expect(serious.map((v) => `${theme} ${v.id}: ${v.help}\n${v.nodes.map((n) => n.target.join(" ") + "\n" + n.failureSummary).join("\n")}`)).toEqual([]);
+		const where = (v: Violation) => v.nodes.map((n) => n.target.join(" ") + "\n" + n.failureSummary).join("\n");
+		expect(serious.map((v) => `${theme} ${v.id}: ${v.help}\n${where(v)}`)).toEqual([]);
 	}
 }
 

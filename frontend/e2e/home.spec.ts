@@ -1,3 +1,5 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import { expect, expectAccessible, expectNoSidewaysScroll, Patchbay, test } from "./harness";
 
@@ -213,5 +215,22 @@ test("a failure is said in words, and leads to its request", async ({ demo, open
 	await expectAccessible(page);
 	await row.click();
 	await expect(page).toHaveURL(/#\/activity\/[\w-]+$/);
+	await own.close();
+});
+
+test("the banner tells the most severe first, each with one way out", async ({ demo, open }) => {
+	const own = await Patchbay.serve(await simulated(demo));
+	await own.api("POST", "/api/accounts", { provider: "openai", key: "sk-sim-demo" });
+	const page = await open("/usage", own);
+	const banner = page.getByRole("status", { name: "State of Patchbay" });
+	await own.api("POST", "/api/pause");
+	await expect(banner).toContainText("Paused.");
+	writeFileSync(join(own.folder, "config.yaml"), "default_provider: [\n");
+	await expect(banner).toContainText("The last good settings are in force.");
+	await expectAccessible(page);
+	writeFileSync(join(own.folder, "config.yaml"), await simulated(demo));
+	await expect(banner).toContainText("Paused.");
+	await banner.getByRole("button", { name: "Go on" }).click();
+	await expect(banner).toBeEmpty();
 	await own.close();
 });

@@ -22,7 +22,13 @@ for (const language of ["en", "zh-CN", "ja"]) {
 		test(`${language} ${theme}`, async ({ open }) => {
 			test.setTimeout(180_000);
 			const page = await open();
-			await page.evaluate(([l, t]) => (localStorage.setItem("patchbay.language", l ?? ""), localStorage.setItem("patchbay.theme", t ?? "")), [language, theme]);
+			await page.evaluate(
+				([l, t]) => {
+					localStorage.setItem("patchbay.language", l ?? "");
+					localStorage.setItem("patchbay.theme", t ?? "");
+				},
+				[language, theme],
+			);
 			await page.reload();
 			for (const path of pages) {
 				await page.evaluate((to) => (location.hash = to), path);

@@ -15,7 +15,7 @@ interface Node {
 	type: string;
 	name?: string;
 	data?: string;
-	value?: Node | Node[] | true;
+	value?: Node | Node[] | string | true;
 	[field: string]: unknown;
 }
 
@@ -39,7 +39,7 @@ function literals(source: string): string[] {
 			return;
 		}
 		if (n.type === "ExpressionTag" && !inAttribute) return;
-		if (n.type === "Literal" && inAttribute && typeof n["value"] === "string" && letters(n["value"] as string)) found.push(`${inAttribute} "${n["value"]}"`);
+		if (n.type === "Literal" && inAttribute && typeof n.value === "string" && letters(n.value)) found.push(`${inAttribute} "${String(n.value)}"`);
 		if (n.type === "CallExpression") return; // t("..."), href("...")
 		for (const [field, value] of Object.entries(n)) {
 			if (field === "parent" || field === "metadata" || field === "test") continue;

@@ -16,7 +16,13 @@ export async function send(method: string, path: string, body?: unknown, options
 	if (body !== undefined) headers["Content-Type"] = "application/json";
 	let response: Response;
 	try {
-		response = await fetch(origin + path, { method, headers, body: body === undefined ? null : JSON.stringify(body), signal: options.signal ?? null, cache: "no-store" });
+		response = await fetch(origin + path, {
+			method,
+			headers,
+			body: body === undefined ? null : JSON.stringify(body),
+			signal: options.signal ?? null,
+			cache: "no-store",
+		});
 	} catch (thrown) {
 		if (options.signal?.aborted) throw thrown;
 		throw new ApiError("lost", "Patchbay did not answer.");

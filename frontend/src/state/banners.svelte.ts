@@ -2,8 +2,8 @@ import { untrack } from "svelte";
 import type { Key } from "../i18n/index.svelte";
 import type { Glyph } from "../ui/tones";
 
-/** The kinds, most severe first. The slot shows one. */
-export const bannerOrder = ["lost", "vault", "config", "port", "network", "paused", "update"] as const;
+/** The kinds, most severe first. The slot shows one; a lost connection goes before all of them. */
+export const bannerOrder = ["vault", "config", "network", "paused", "update"] as const;
 
 export interface Banner {
 	glyph: Glyph;
