@@ -47,6 +47,7 @@ type child struct {
 
 // Run shows the window until it is closed, the parent says so or ctx ends. It must be called from the main goroutine.
 func Run(ctx context.Context, o Options) error {
+	outlive()
 	in := bufio.NewReader(o.In)
 	address, err := first(in)
 	if err != nil {
