@@ -89,6 +89,25 @@ tray: ## the tray's menu on a session bus of its own, clicked on as a panel does
 	@if [ "$$(uname -s)" != Linux ]; then echo "tray: this test is for Linux; skipped"; exit 0; fi; \
 	PATCHBAY_TEST_BUS=1 dbus-run-session -- $(GO) test -count=1 -run '^TestTrayOnASessionBus$$' ./app/tray
 
+WINDOW_TAGS := desktop,production,webkit2_41
+
+.PHONY: window
+window: ui ## build bin/patchbay-window, the window for Linux; needs libwebkit2gtk-4.1-dev
+	$(GO) build -trimpath -tags $(WINDOW_TAGS) -ldflags '$(LDFLAGS)' -o bin/patchbay-window .
+
+.PHONY: desktop
+desktop: build window ## Patchbay on a desktop of its own under Xvfb: tray, window, kills, no tray, no bus, locked keychain (Linux); pictures in bin/desktop
+	./build/ci/desktop-env.sh --timeout 150 -- ./build/ci/desktop.sh main
+	./build/ci/desktop-env.sh --timeout 60 --tray none -- ./build/ci/desktop.sh no-tray
+	./build/ci/desktop-env.sh --timeout 60 -- ./build/ci/desktop.sh no-bus
+	./build/ci/desktop-env.sh --timeout 60 -- ./build/ci/desktop.sh locked
+
+.PHONY: cross
+cross: ## type-check everything that needs no C compiler for Windows and macOS
+	GOOS=windows CGO_ENABLED=0 $(GO) vet . ./app/...
+	GOOS=windows CGO_ENABLED=0 $(GO) vet -tags desktop,production,wv2runtime.error ./app/window
+	GOOS=darwin CGO_ENABLED=0 $(GO) vet . ./app/...
+
 .PHONY: e2e-clients
 e2e-clients: build $(CLIENTS)/node_modules/.ready ## real client programs, installed from npm and pinned
 	PATCHBAY_E2E_CLIENTS=1 $(GO) test -count=1 -v -timeout 20m -run '^TestClients' ./backend/internal/e2e

@@ -22,7 +22,7 @@ import (
 
 // Grace is how long streams may go on after Quit. They then end with their protocol's error event: all is over in three
 // seconds.
-const Grace = 2 * time.Second
+const Grace = 1500 * time.Millisecond
 
 // Options say how the desktop is started.
 type Options struct {

@@ -11,6 +11,7 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/config"
 	"patchbay/backend/events"
+	"patchbay/backend/secret"
 )
 
 // Desktop is what only a desktop can do. Package app gives it; without one Patchbay serves headless.
@@ -127,7 +128,7 @@ func (b *Backend) Events(ctx context.Context) func(yield func(events.Event) bool
 }
 
 // Locked reports whether the keychain does not open; it does no work.
-func (b *Backend) Locked() bool { return b.vaultReason() != "" }
+func (b *Backend) Locked() bool { return b.vault.Last().State == secret.Locked }
 
 // DesktopSettings are the settings that concern the desktop, and whether other machines may connect.
 func (b *Backend) DesktopSettings() (set config.Desktop, lan bool) {

@@ -2,6 +2,7 @@ package window
 
 import (
 	"context"
+	"crypto/rand"
 	"html/template"
 	"net"
 	"net/http"
@@ -29,7 +30,7 @@ var stoppedTemplate = template.Must(template.New("stopped").Parse(head + `
 <script>
 for (const what of ["again", "close"]) {
 	document.getElementById(what).onclick = async () => {
-		const answer = await fetch("/" + what, {method: "POST"});
+		const answer = await fetch(what, {method: "POST"});
 		document.getElementById("problem").textContent = answer.ok ? "" : await answer.text();
 	};
 }
@@ -46,13 +47,26 @@ button { font: inherit; padding: .4em 1em; margin-right: .5em }
 // stoppedPath is the page after the parent was lost.
 const stoppedPath = "/stopped"
 
+// listen serves the pages to the window by an address of their own, which nobody else can know: from a page of Patchbay the
+// web view does not go back to the toolkit's own scheme (seen with WebKitGTK 2.50).
+func (p *pages) listen() (stopped string, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it lives as long as the process
+	if err != nil {
+		return "", err
+	}
+	prefix := "/" + rand.Text()
+	s := &http.Server{Handler: http.StripPrefix(prefix, p), ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = s.Serve(l) }() // ends with the process, which is about to
+	return "http://" + l.Addr().String() + prefix + stoppedPath, nil
+}
+
 func (p *pages) setTarget(address string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.target = address
 }
 
-// ServeHTTP serves the window itself: no other program can reach it.
+// ServeHTTP serves the window itself.
 func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")

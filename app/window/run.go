@@ -136,7 +136,12 @@ func (c *child) obey(ctx context.Context, in *bufio.Reader) {
 
 // orphaned says that Patchbay has stopped. The window goes when it runs again, or after a while: nothing stays behind.
 func (c *child) orphaned(ctx context.Context) {
-	runtime.WindowExecJS(ctx, "location.replace("+strconv.Quote(ownOrigin()+stoppedPath)+")")
+	stopped, err := c.pages.listen()
+	if err != nil {
+		c.end(ctx)
+		return
+	}
+	runtime.WindowExecJS(ctx, "location.replace("+strconv.Quote(stopped)+")")
 	patience := time.NewTimer(lostPatience)
 	defer patience.Stop()
 	look := time.NewTicker(lookAgain)
@@ -150,14 +155,6 @@ func (c *child) orphaned(ctx context.Context) {
 		}
 	}
 	c.end(ctx)
-}
-
-// ownOrigin is where the toolkit serves the window's own pages.
-func ownOrigin() string {
-	if goruntime.GOOS == "windows" {
-		return "http://wails.localhost"
-	}
-	return "wails://wails"
 }
 
 // end closes the window. On macOS the toolkit's loop may not notice, because it posts no event: so the process is ended if

@@ -8,7 +8,7 @@
 #   desktop-env.sh tray click "A/B"          (inside) click the menu item with that label path
 #   desktop-env.sh tray activate             (inside) left click on the tray icon (Activate)
 #   desktop-env.sh tray wait [SECONDS]       (inside) wait until a tray item is registered
-#   desktop-env.sh unlock                    (inside) unlock the login keyring
+#   desktop-env.sh lock                      (inside) lock the login keyring
 #
 # The desktop: Xvfb, a session bus that starts nothing by itself, xfconfd, xfwm4, xfce4-panel with a
 # StatusNotifier host, gnome-keyring with an unlocked login keyring. HOME and every XDG directory are
@@ -94,8 +94,9 @@ shot() { import -silent -window root "$1"; }
 
 case "${1:-}" in
 shot) shot "$2"; exit $? ;;
-unlock) # the login keyring, as a person does at its prompt; there is no prompter here
-  printf 'test-password' | gnome-keyring-daemon --unlock --components=secrets --control-directory="$XDG_RUNTIME_DIR/keyring" >/dev/null; exit $? ;;
+lock) # the login keyring
+  busctl --address="$DBUS_SESSION_BUS_ADDRESS" -- call org.freedesktop.secrets /org/freedesktop/secrets org.freedesktop.Secret.Service Lock ao 1 \
+    /org/freedesktop/secrets/collection/login >/dev/null; exit $? ;;
 tray) shift; tray_cmd "$@"; exit $? ;;
 esac
 
