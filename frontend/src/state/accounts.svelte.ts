@@ -30,6 +30,11 @@ export interface AccountChange {
 	weight?: number;
 	/** below 0: what the pool says */
 	reserve?: number;
+	/** patterns of the models that it serves, no others; none = all */
+	supported_models?: string[];
+	not_supported_models?: string[];
+	/** its own names for models */
+	model_names?: Record<string, string>;
 }
 
 /** What a free look at an account found. */
