@@ -97,15 +97,14 @@ window: ui ## build bin/patchbay-window, the window for Linux; needs libwebkit2g
 
 .PHONY: desktop
 desktop: build window ## Patchbay on a desktop of its own under Xvfb: tray, window, kills, no tray, no bus, locked keychain (Linux); pictures in bin/desktop
-	./build/ci/desktop-env.sh --timeout 150 -- ./build/ci/desktop.sh main
-	./build/ci/desktop-env.sh --timeout 60 --tray none -- ./build/ci/desktop.sh no-tray
-	./build/ci/desktop-env.sh --timeout 60 -- ./build/ci/desktop.sh no-bus
-	./build/ci/desktop-env.sh --timeout 60 -- ./build/ci/desktop.sh locked
+	./build/ci/desktop-env.sh --timeout 240 -- ./build/ci/desktop.sh main
+	./build/ci/desktop-env.sh --timeout 120 --tray none -- ./build/ci/desktop.sh no-tray
+	./build/ci/desktop-env.sh --timeout 120 -- ./build/ci/desktop.sh no-bus
+	./build/ci/desktop-env.sh --timeout 120 -- ./build/ci/desktop.sh locked
 
 .PHONY: cross
 cross: ## type-check everything that needs no C compiler for Windows and macOS
 	GOOS=windows CGO_ENABLED=0 $(GO) vet . ./app/...
-	GOOS=windows CGO_ENABLED=0 $(GO) vet -tags desktop,production,wv2runtime.error ./app/window
 	GOOS=darwin CGO_ENABLED=0 $(GO) vet . ./app/...
 
 .PHONY: e2e-clients
@@ -168,7 +167,7 @@ vuln: ## known vulnerabilities in dependencies
 	$(GO) tool -modfile=build/tools/go.mod govulncheck ./...
 
 .PHONY: test-all
-test-all: test fuzz e2e-clients test-packages ## test, and what is slower than that
+test-all: test desktop cross fuzz e2e-clients test-packages ## test, and what is slower than that
 
 .PHONY: clean
 clean: ## remove what was built

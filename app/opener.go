@@ -45,7 +45,7 @@ type child struct {
 }
 
 // loadPatience is how long a window may take to show the page before it is tried another way.
-const loadPatience = 20 * time.Second
+const loadPatience = 40 * time.Second
 
 func newOpener(a *App) *opener {
 	return &opener{

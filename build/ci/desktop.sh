@@ -94,17 +94,17 @@ main() {
   account openai own sk-sim-one
   account anthropic 'my_account & more' sk-ant-sim-one
   key=$(api POST /api/keys '{"name":"desktop"}' | jq -r .key)
-  await 30 'the window opens at a first start' window
-  await 20 'the page is there' grep -q '"seen":true' "$PATCHBAY_HOME/desktop.json"
+  await 40 'the window opens at a first start' window
+  await 40 'the page is there' grep -q '"seen":true' "$PATCHBAY_HOME/desktop.json"
   await 20 'both accounts are ready' ready
-  await 20 'the page is drawn' painted first
+  await 40 'the page is drawn' painted first
   wmctrl -i -c "$(window)"
   await 30 'the window closes' no_window
   await 20 'its process ends' bash -c "! pgrep -P $pid -f -- --window"
   say "resident alone: $(awk '/^VmRSS/ {print $2}' "/proc/$pid/status") kB"
 
   # the menu chooses who answers
-  await 10 'the menu lists the providers' listed 'Default provider/Anthropic · ready'
+  await 20 'the menu lists the providers' listed 'Default provider/Anthropic · ready'
   tray click 'Default provider/Anthropic · ready'
   await 10 'Anthropic is the default' bash -c "grep -q 'default_provider: anthropic' '$PATCHBAY_HOME/config.yaml'"
   [ "$(ask)" = anthropic ] || fail "the request went to '$(ask)', not to the default provider anthropic"
@@ -130,14 +130,14 @@ main() {
   local t
   t=$(now)
   tray click 'Open Patchbay'
-  await 20 'the window opens again' window
-  await 20 'the page is drawn again' painted again
+  await 40 'the window opens again' window
+  await 40 'the page is drawn again' painted again
 
   # a second start raises it, and ends at once
   xdotool windowminimize "$(xdotool search --name '^Patchbay$' | head -1)" || true
   await 5 'the window is minimised' no_window
   timeout 10 "$bin" >"$work/second.log" 2>&1 || fail "a second start ended with $?"
-  await 5 'a second start raises the window' window
+  await 20 'a second start raises the window' window
   [ "$(children "$pid" | wc -l)" = 1 ] || fail 'there are several windows'
 
   # the port changes under the window
@@ -146,14 +146,14 @@ main() {
   sed -i "s/listen: .*/listen: 127.0.0.1:$(free_port)/" "$PATCHBAY_HOME/config.yaml"
   await 10 'it listens on another port' bash -c "$(declare -f info); [ \"\$(info base)\" != '$old' ]"
   sleep 2 # for the old picture to go
-  await 20 'the page is drawn at its new address' painted moved
+  await 40 'the page is drawn at its new address' painted moved
 
   # kill the window: the program goes on; open again
   kill -9 "$(children "$pid")"
   await 5 'the window is gone' no_window
   api GET /api/status >/dev/null || fail 'the program ended with its window'
   tray activate
-  await 20 'a click on the icon opens the window' window
+  await 40 'a click on the icon opens the window' window
 
   # kill the program: the window says so, and goes when it runs again; no lock is left
   local child
@@ -161,11 +161,11 @@ main() {
   kill -9 "$pid"
   await 5 'the program is gone' gone "$pid"
   sleep 2 # for the old picture to go
-  await 10 'the window says that Patchbay has stopped' painted stopped
+  await 30 'the window says that Patchbay has stopped' painted stopped
   start
   await 10 'it starts again after a kill' listening
-  await 10 'the old window goes when it runs again' gone "$child"
-  await 20 'the window opens' window
+  await 20 'the old window goes when it runs again' gone "$child"
+  await 40 'the window opens' window
   [ -z "$(pgrep -f 'WebKit(Network|Web)Process' | while read -r p; do ppid=$(ps -o ppid= -p "$p" | tr -d ' '); [ "$ppid" = 1 ] && echo "$p"; done)" ] || fail 'processes of the window are left'
 
   # quit during a stream: it ends as streams of its protocol do
@@ -201,7 +201,7 @@ free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",
 
 no-tray() { # nothing shows the icon: the window is the way in, and that is said once
   start
-  await 20 'the window opens' window
+  await 40 'the window opens' window
   await 10 'it is known that there is no tray' bash -c "$(declare -f info api); api GET /api/status | jq -e '.tray == \"none\"'"
   await 5 'the person was told' grep -q '"told_no_tray":true' "$PATCHBAY_HOME/desktop.json"
   sleep 1
@@ -210,7 +210,7 @@ no-tray() { # nothing shows the icon: the window is the way in, and that is said
   await 30 'the window closes' no_window
   api GET /api/status >/dev/null || fail 'the program ended with its window'
   timeout 10 "$bin" || fail "a second start ended with $?"
-  await 20 'a second start opens the window' window
+  await 40 'a second start opens the window' window
   api POST /api/quit >/dev/null
   await 15 'it ends' gone "$pid"
 }
@@ -220,7 +220,7 @@ no-bus() { # no session bus: no tray, everything else
   start
   await 10 'it listens' listening
   await 5 'it is known that there is no tray' bash -c "$(declare -f info api); api GET /api/status | jq -e '.tray == \"none\"'"
-  await 20 'the window opens' window
+  await 40 'the window opens' window
   kill "$pid"
   await 15 'it ends' gone "$pid"
 }
