@@ -123,7 +123,7 @@ func newRoot(a *app) *cobra.Command {
 	root.PersistentFlags().StringVar(&a.configPath, "config", "", "settings `file` (default: config.yaml in the user's config folder)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
 	root.AddCommand(a.serveCommand(), a.openCommand(), a.demoCommand(), a.loginCommand(), a.accountsCommand(), a.poolsCommand(), a.keysCommand(), a.providersCommand(),
-		a.modelsCommand(), a.routeCommand(), a.routingCommand(), a.promptsCommand(), a.usageCommand(), a.logsCommand(), a.doctorCommand(), a.vaultCommand(), a.passwordCommand(),
+		a.modelsCommand(), a.routeCommand(), a.routingCommand(), a.promptsCommand(), a.proxyCommand(), a.usageCommand(), a.logsCommand(), a.doctorCommand(), a.vaultCommand(), a.passwordCommand(),
 		a.configCommand(), a.exportCommand(), a.importCommand(), a.pauseCommand(), a.resumeCommand(), a.updateCommand(), a.healthCommand(), a.versionCommand())
 	return root
 }

@@ -92,7 +92,9 @@ type Backend struct {
 	offers   atomic.Pointer[[]offered]
 	presets  atomic.Pointer[preset.Set]
 	prices   atomic.Pointer[record.Prices]
-	pricesAt atomic.Int64 // when the person's file of prices was changed
+	// proxyLogins are the proxies of the settings with their passwords, secret.Value by key, as the vault has them.
+	proxyLogins sync.Map
+	pricesAt    atomic.Int64 // when the person's file of prices was changed
 
 	paused    atomic.Bool // the person wants no requests to be answered
 	importing sync.Mutex  // held over an import

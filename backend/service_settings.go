@@ -54,7 +54,7 @@ func (b *Backend) ChangeSettings(ctx context.Context, values map[string]any) (ap
 			return api.SettingsView{}, apierror.Invalid(key, "what is shown as [secret] cannot be given back: write it out, or leave this setting alone")
 		}
 	}
-	if err := b.settings.Change(values); err != nil {
+	if err := b.changeSettings(ctx, values); err != nil {
 		return api.SettingsView{}, explain(err)
 	}
 	return b.Settings(ctx, "")

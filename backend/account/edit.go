@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"patchbay/backend/provider"
 	"patchbay/backend/secret"
 	"patchbay/backend/store"
+	"patchbay/backend/transport"
 )
 
 // sealed is what stands in the one sealed row of an account.
@@ -328,39 +328,17 @@ func planNote(c provider.Credential) map[string]string {
 	return notes
 }
 
-const hiddenUser = "***"
-
-// hiddenIn reports that a proxy as it is shown had a user and password.
-func hiddenIn(proxy string) bool {
-	u, err := url.Parse(proxy)
-	return err == nil && u.User.Username() == hiddenUser
-}
-
 // splitProxy returns a proxy's URL as it may be shown, and keeps the whole of it in s. The form with "***" means the
-// password that is already there.
+// password that is already there; where the vault is locked or lost it stays as it was.
 func splitProxy(text string, s *sealed) (string, error) {
-	if text == "" {
-		s.Proxy = ""
-		return "", nil
+	shown, whole, err := transport.HideLogin(text, s.Proxy)
+	if err != nil {
+		return "", apierror.Invalid("proxy", "the proxy must be a URL such as socks5://127.0.0.1:1080 or http://host:3128, or direct or system")
 	}
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
-		return "", apierror.Invalid("proxy", "the proxy must be a URL such as socks5://127.0.0.1:1080 or http://host:3128")
+	if whole != "" || !transport.HidesLogin(text) {
+		s.Proxy = whole
 	}
-	if u.User == nil {
-		s.Proxy = ""
-		return text, nil
-	}
-	if u.User.Username() == hiddenUser {
-		old, err := url.Parse(s.Proxy)
-		if err != nil || old.User == nil { // the vault is locked or lost: as it was
-			return text, nil
-		}
-		u.User = old.User
-	}
-	s.Proxy = u.String()
-	u.User = url.User(hiddenUser)
-	return u.String(), nil
+	return shown, nil
 }
 
 // isSecret reports whether a setting must be sealed: the driver says so, or it is a header that looks like a login.

@@ -33,7 +33,7 @@ func TestAddedAccountIsThereAfterARestart(t *testing.T) {
 	added, err := h.Add(t.Context(), in, cred)
 	check(t, err)
 	want := Account{
-		ID: added.ID, Provider: "kiro", Name: "Ann's", Priority: 3, Enabled: true, MaxConcurrent: 2, Proxy: "socks5://%2A%2A%2A@proxy:1080", Owner: Ours,
+		ID: added.ID, Provider: "kiro", Name: "Ann's", Priority: 3, Enabled: true, MaxConcurrent: 2, Proxy: "socks5://***@proxy:1080", Owner: Ours,
 		Settings: map[string]string{"region": "eu", "header.X-Title": "t"}, SecretSettings: []string{"client_secret", "header.X-Api-Key"}, Created: added.Created,
 		Renews: true, Expires: cred.Expiry, Weight: 1, Tags: []string{"paid", "work"}, Reserve: &keep,
 	}

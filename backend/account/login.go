@@ -17,6 +17,7 @@ import (
 	"patchbay/backend/provider"
 	"patchbay/backend/secret"
 	"patchbay/backend/store"
+	"patchbay/backend/transport"
 )
 
 // SignIn is a login that a person just made, or that was found.
@@ -153,7 +154,7 @@ func (p *Pools) Inside(ctx context.Context, id string) (Status, Secrets, error) 
 	s, err := p.unseal(ctx, id)
 	if s.Proxy != "" {
 		in.Proxy = s.Proxy
-	} else if err != nil && hiddenIn(in.Proxy) {
+	} else if err != nil && transport.HidesLogin(in.Proxy) {
 		return st, in, fmt.Errorf("reading the proxy's password: %w", err)
 	}
 	if in.Settings == nil {

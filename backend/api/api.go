@@ -77,6 +77,7 @@ type Service interface {
 	FileService
 	RoutingService
 	PromptService
+	ProxyService
 	RecordService
 	DesktopService
 	BodyService

@@ -45,6 +45,7 @@ var endpoints = slices.Concat(
 	bodyEndpoints,
 	routingEndpoints,
 	promptEndpoints,
+	proxyEndpoints,
 	desktopEndpoints,
 	vaultEndpoints,
 	transferEndpoints,

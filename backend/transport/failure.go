@@ -58,7 +58,7 @@ func ended(ctx context.Context) *apierror.Error {
 	return e
 }
 
-const proxyFails = "the proxy of this account does not work and nothing was sent past it; check its address, user name and password"
+const proxyFails = "the proxy does not work and nothing was sent past it; check its address, user name and password"
 
 func classify(err error, host string) *apierror.Error {
 	oe, isOp := errors.AsType[*net.OpError](err)

@@ -12,6 +12,45 @@ import (
 // ProxyDirect as an account's proxy means: none, whatever the environment says.
 const ProxyDirect = "direct"
 
+// HiddenLogin stands for the user and password of a proxy where its address is shown, or kept in the open.
+const HiddenLogin = "***"
+
+// HidesLogin reports that a proxy's address is written without the user and password that belong to it.
+func HidesLogin(proxy string) bool {
+	u, err := url.Parse(proxy)
+	return err == nil && u.User.Username() == HiddenLogin
+}
+
+// HideLogin returns a proxy's address as it may be shown, and the whole of it where it has a user and password. An address
+// that hides them means those of kept; without any there it stays as it is, and whole is "".
+func HideLogin(proxy, kept string) (shown, whole string, err error) {
+	if proxy == "" || proxy == ProxyDirect || proxy == "none" || proxy == "system" {
+		return proxy, "", nil
+	}
+	u, err := parseProxy(proxy)
+	if err != nil {
+		return "", "", err
+	}
+	if u.User == nil {
+		return proxy, "", nil
+	}
+	user := u.User
+	if user.Username() == HiddenLogin {
+		user = nil
+		if old, err := url.Parse(kept); err == nil {
+			user = old.User
+		}
+	}
+	u.User = nil
+	bare := u.String()
+	shown = strings.Replace(bare, "://", "://"+HiddenLogin+"@", 1)
+	if user == nil {
+		return shown, "", nil
+	}
+	u.User = user
+	return shown, u.String(), nil
+}
+
 // CheckProxy reports what is wrong with an account's proxy setting, nil if it can be used.
 func CheckProxy(proxy string) error {
 	if proxy == "" || proxy == ProxyDirect {
@@ -45,7 +84,7 @@ func parseProxy(proxy string) (*url.URL, error) {
 }
 
 func badProxy(why string) error {
-	return apierror.New(apierror.Transport, "the proxy of this account cannot be used: %s; nothing was sent", why)
+	return apierror.New(apierror.Transport, "the proxy cannot be used: %s; nothing was sent", why)
 }
 
 // Local reports whether a host name or address is this machine or one of the private network: such a target is never

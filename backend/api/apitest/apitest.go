@@ -24,6 +24,7 @@ type Service struct {
 	DesktopCalls
 	ProgramCalls
 	PromptCalls
+	ProxyCalls
 
 	StatusView     api.Status
 	AccountList    []api.AccountView

@@ -731,6 +731,28 @@ export interface ProviderView {
 	accounts?: Record<string, number>;
 }
 
+export interface ProxyExit {
+	provider: string;
+	host: string;
+	ok: boolean;
+	latency_ms?: number;
+	message?: string;
+}
+
+export interface ProxyTest {
+	proxy?: string;
+	account?: string;
+	provider?: string;
+}
+
+export interface ProxyTestView {
+	ok: boolean;
+	latency_ms?: number;
+	proxy: string;
+	exit: ProxyExit[];
+	message?: string;
+}
+
 export interface QuotaReading {
 	windows: QuotaView[];
 	taken_at?: string;
@@ -1623,6 +1645,13 @@ export interface Calls {
 		query: undefined;
 		body: PromptSample;
 		answer: PromptPreview;
+	};
+	/** Tries a way out: latency, and which services are reached by it; nothing is spent. */
+	"POST /api/proxy/test": {
+		path: undefined;
+		query: undefined;
+		body: ProxyTest;
+		answer: ProxyTestView;
 	};
 	/** Refuses new requests until resume: apps get an error. */
 	"POST /api/pause": {
