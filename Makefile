@@ -53,7 +53,7 @@ screenshots: build ## every page in both themes, two sizes and three languages, 
 	cd $(UI) && npm run --silent screenshots
 
 .PHONY: test
-test: check race e2e keyring tray ## everything that must be green
+test: check race e2e keyring tray page ## everything that must be green
 
 .PHONY: check
 check: ## fast: format, vet, static analysis, imports
