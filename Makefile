@@ -68,8 +68,12 @@ unit: ## unit tests, without the race detector
 	$(GO) test ./...
 
 .PHONY: race
-race: ## all Go tests with the race detector; prints the statement coverage of backend
-	$(GO) test -race -timeout 20m -coverpkg=./backend/... -coverprofile=coverage.out ./...
+race: ## all Go tests with the race detector
+	$(GO) test -race -timeout 20m ./...
+
+.PHONY: cover
+cover: ## all Go tests once more, for the statement coverage of backend
+	$(GO) test -timeout 20m -coverpkg=./backend/... -coverprofile=coverage.out ./...
 	$(GO) run ./build/ci/coverage -min $(COVERAGE) coverage.out
 
 .PHONY: chaos
@@ -167,7 +171,7 @@ vuln: ## known vulnerabilities in dependencies
 	$(GO) tool -modfile=build/tools/go.mod govulncheck ./...
 
 .PHONY: test-all
-test-all: test desktop cross fuzz e2e-clients test-packages ## test, and what is slower than that
+test-all: test cover chaos desktop cross fuzz e2e-clients test-packages ## test, and what is slower than that
 
 .PHONY: clean
 clean: ## remove what was built
