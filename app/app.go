@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -87,6 +86,7 @@ func Run(ctx context.Context, o Options) error {
 	a.notify = newNotifier(a.log, func(page string) { a.report("showing the window", a.Show(page)) })
 	a.tray = tray.New(tray.Options{Menu: tray.Build(a.state(ctx), a.say), Click: a.click, Ended: a.sessionEnds, Host: a.hostSeen, Log: a.log})
 	b.SetDesktop(a)
+	a.report("mending start at login", systemLogin{}.mend())
 
 	go a.serve(ctx) // ends with ctx, and closes done
 	select {
@@ -284,6 +284,3 @@ func (a *App) setLanguage() {
 	}
 	a.texts, a.language = t, l
 }
-
-// hostOf is the host and port of an address.
-func hostOf(base string) string { return strings.TrimPrefix(base, "http://") }
