@@ -54,6 +54,9 @@ export class Patchbay {
 		this.output = "";
 		const child = spawn(program, args, { env: { ...process.env, PATCHBAY_KEYRING: "file", ...(this.home && { PATCHBAY_HOME: this.home }) } });
 		this.#child = child;
+		const last = () => child.kill("SIGKILL"); // a test that failed did not come to its end
+		process.once("exit", last);
+		child.once("exit", () => process.off("exit", last));
 		let errors = "";
 		child.stderr.on("data", (d) => (errors += String(d)));
 		await new Promise<void>((ready, fail) => {
