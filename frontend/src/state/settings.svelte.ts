@@ -1,5 +1,5 @@
 import { get, patch, post, put, remove } from "../api/client";
-import type { AddressesView, DesktopView, RecordView, SessionState, SettingView, SettingsView, UpdateView, VaultView } from "../api/types.gen";
+import type { AddressesView, DesktopView, PromptPreview, PromptSample, RecordView, SessionState, SettingView, SettingsView, UpdateView, VaultView } from "../api/types.gen";
 import { Resource } from "./resource.svelte";
 
 export type Setting = SettingView;
@@ -83,4 +83,15 @@ export interface ProxyTest {
 /** Tries a proxy: an address, "system", "direct", or "" for the one in force. */
 export function testProxy(proxy: string): Promise<ProxyTest> {
 	return post<ProxyTest>("/api/proxy/test", proxy ? { proxy } : {});
+}
+
+/** Puts the rules for system text in order. */
+export async function orderRules(names: string[]): Promise<void> {
+	await post("/api/prompts/order", { names });
+	await settings.reload();
+}
+
+/** What becomes of a system text, perhaps with a rule that is not saved yet. Nothing is sent. */
+export function previewRule(sample: PromptSample): Promise<PromptPreview> {
+	return post<PromptPreview>("/api/prompts/preview", sample);
 }

@@ -10,12 +10,14 @@ export interface Rule {
 	keys: string[];
 	replace: Record<string, string>;
 	replace_regexp: Record<string, string>;
+	/** among the rules that reach as far, the lowest first */
+	order: number;
 	/** a variable or flag holds a part of it */
 	locked: boolean;
 }
 
-/** Who comes later has the last word: rules for keys after rules for providers after the rest; within these by name. */
-function rank(r: Rule): number {
+/** Who comes later has the last word: rules for keys after rules for providers after the rest; within these in their order. */
+export function rank(r: Rule): number {
 	return r.keys.length ? 2 : r.providers.length ? 1 : 0;
 }
 
@@ -25,15 +27,15 @@ export function rulesOf(items: readonly Setting[]): Rule[] {
 	for (const s of items) {
 		const [, name, member] = /^prompts\.([^.]+)\.(\w+)$/.exec(s.key) ?? [];
 		if (!name || !member) continue;
-		const rule = byName.get(name) ?? { name, mode: "", text: "", file: "", providers: [], keys: [], replace: {}, replace_regexp: {}, locked: false };
+		const rule = byName.get(name) ?? { name, mode: "", text: "", file: "", providers: [], keys: [], replace: {}, replace_regexp: {}, order: 0, locked: false };
 		byName.set(name, { ...rule, [member]: s.value ?? rule[member as keyof Rule], locked: rule.locked || !!s.locked });
 	}
-	return [...byName.values()].sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1));
+	return [...byName.values()].sort((a, b) => rank(a) - rank(b) || a.order - b.order || (a.name < b.name ? -1 : 1));
 }
 
 /** The settings of a rule, as they are changed. */
 export function settingsOf(r: Rule): Record<string, unknown> {
-	return { mode: r.mode || "append", text: r.text, file: r.file, providers: r.providers, keys: r.keys, replace: r.replace, replace_regexp: r.replace_regexp };
+	return { mode: r.mode || "append", text: r.text, file: r.file, providers: r.providers, keys: r.keys, replace: r.replace, replace_regexp: r.replace_regexp, order: r.order };
 }
 
 /** A name for a rule that no other one has; settings are named by letters, digits and hyphens. */
