@@ -3,7 +3,9 @@ package transfer
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"patchbay/backend/config"
@@ -192,11 +194,10 @@ var notTaken = []struct{ prefix, why string }{
 	{"MAX_ERROR_COUNT", "an account rests for as long as its service says"},
 	{"RATE_LIMIT_COOLDOWN", "an account rests for as long as its service says"},
 	{"CRON_", "logins are renewed before they end, by themselves"},
-	{"SCHEDULED_HEALTH_CHECK", "accounts are tested when you ask for it"},
-	{"SYSTEM_PROMPT_", "this version does not change system prompts"},
-	{"PROMPT_LOG_", "this version does not log prompts"},
+	{"SCHEDULED_HEALTH_CHECK", "providers.ID.pool.checks.every has accounts looked after, by what is free"},
+	{"PROMPT_LOG_", "record.prompt_log says where prompts are written, and how much is kept"},
 	{"LOG_", "the log has settings of its own, below log"},
-	{"LOGIN_", "the page has no password"},
+	{"LOGIN_", "the page has a password of its own: patchbay password set"},
 	{"UI_ENABLED", "the page is always there"},
 	{"TRUST", "say it anew in server.trusted_proxies"},
 	{"GROK_", "Patchbay does not serve grok-web"},
@@ -222,6 +223,7 @@ func (p *plan) config(f finding) {
 		p.say(Skipped, KindSetting, "HOST", f.Name, "other machines cannot connect; server.lan: true lets them")
 	}
 	p.fallbacks(f, d)
+	p.systemPrompt(f, d)
 	d.used["PROVIDER_POOLS_FILE_PATH"], d.used["CUSTOM_MODELS_FILE_PATH"] = true, true
 	d.used["PROXY_URL"], d.used["PROXY_ENABLED_PROVIDERS"] = true, true
 	for _, n := range notTaken {
@@ -269,6 +271,44 @@ func (p *plan) fallbacks(f finding, d object) {
 		}
 		p.fallbackModels = append(p.fallbackModels, aliasWish{f.Name, model, old, target})
 	}
+}
+
+// promptRule is the rule for system text that such a program's settings become.
+const promptRule = "prompts.imported"
+
+// systemPrompt takes over what the program did to system text: a file that is put behind the app's own or in its place, and
+// replacements.
+func (p *plan) systemPrompt(f finding, d object) {
+	file, mode := d.text("SYSTEM_PROMPT_FILE_PATH"), d.text("SYSTEM_PROMPT_MODE")
+	replace := map[string]string{}
+	for _, r := range d.objects("SYSTEM_PROMPT_REPLACEMENTS") {
+		if old := r.text("old"); old != "" {
+			replace[old] = r.text("new")
+		}
+	}
+	d.used["SYSTEM_PROMPT_FILE_PATH"], d.used["SYSTEM_PROMPT_MODE"], d.used["SYSTEM_PROMPT_REPLACEMENTS"] = true, true, true
+	switch {
+	case file == "":
+	case !filepath.IsAbs(file):
+		p.say(Skipped, KindSetting, "SYSTEM_PROMPT_FILE_PATH", f.Name,
+			"where its folder is, is not known here: patchbay prompts set imported --file PATH takes it")
+	default:
+		if p.settings = append(p.settings, settingWish{f.Name, promptRule + ".file", file}); mode == "overwrite" {
+			p.settings = append(p.settings, settingWish{f.Name, promptRule + ".mode", "override"})
+		}
+	}
+	if len(replace) > 0 {
+		p.settings = append(p.settings, settingWish{f.Name, promptRule + ".replace", yamlMap(replace)})
+	}
+}
+
+// yamlMap writes texts as a setting is given.
+func yamlMap(m map[string]string) string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, strconv.Quote(k)+": "+strconv.Quote(m[k]))
+	}
+	return "{" + strings.Join(out, ", ") + "}"
 }
 
 // newName is the name of a provider here.

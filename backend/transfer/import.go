@@ -124,6 +124,7 @@ type taker struct {
 	known *account.Known
 	made  map[target]string   // providers that were made, or would be
 	used  map[string][]string // names of providers there to those here
+	links map[string][]string // steps of chains by provider, those of this import too; nil = not read yet
 	names map[string]string   // of accounts that a dry run would make, by id
 	r     ImportReport
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -265,6 +266,36 @@ func TestSettingsThatAreThereStay(t *testing.T) {
 	want := "skipped | setting | default_provider | config.json | it was set here already\ntaken | setting | routing.chains.anthropic | config.json | openai\n"
 	if lines(r) != want || h.Settings.Current().DefaultProvider != "gemini" || len(h.Settings.Current().Routing.Chains) != 2 {
 		t.Error(lines(r))
+	}
+}
+
+// Two providers may stand in for each other in the other program. Here that is a circle, and a dry run foresees it.
+func TestChainsThatLeadBackAreCut(t *testing.T) {
+	in := []ImportFile{file("config.json", `{"providerFallbackChain":{
+		"claude-custom":["openai-custom"],"openai-custom":["claude-custom","gemini-cli-oauth"],"gemini-cli-oauth":["claude-custom"]}}`)}
+	const want = "taken | setting | routing.chains.anthropic | config.json | openai\n" +
+		"taken | setting | routing.chains.gemini-cli | config.json | anthropic\n" +
+		"skipped | setting | routing.chains.openai | config.json | without anthropic, gemini-cli, whose own chain leads back to openai\n"
+	h, _ := newHost(t, "")
+	for _, dry := range []bool{true, false} {
+		if got := lines(h.take(t, in, ImportOptions{DryRun: dry})); got != want {
+			t.Errorf("dry run %v:\n%s", dry, got)
+		}
+	}
+	if chains := h.Settings.Current().Routing.Chains; len(chains) != 2 || chains["anthropic"][0] != "openai" {
+		t.Error(chains)
+	}
+}
+
+func TestSystemPromptIsTakenOver(t *testing.T) {
+	h, _ := newHost(t, "")
+	path := filepath.Join(t.TempDir(), "prompt.txt")
+	in := []ImportFile{file("config.json", `{"SYSTEM_PROMPT_FILE_PATH":`+strconv.Quote(path)+`,"SYSTEM_PROMPT_MODE":"overwrite",
+		"SYSTEM_PROMPT_REPLACEMENTS":[{"old":"Claude \"Code\"","new":"a: b"},{"old":"","new":"x"}]}`)}
+	h.take(t, in, ImportOptions{})
+	p := h.Settings.Current().Prompts["imported"]
+	if p.File != path || p.Mode != "override" || len(p.Replace) != 1 || p.Replace[`Claude "Code"`] != "a: b" {
+		t.Errorf("%+v", p)
 	}
 }
 

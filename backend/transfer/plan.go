@@ -23,6 +23,7 @@ type plan struct {
 
 	fallbackModels []aliasWish // models that go to a model of another provider when nobody else can serve them
 	aliases        []aliasWish
+	settings       []settingWish
 	general        wish   // the proxy of CLIProxyAPI's logins, with its file
 	proxies        []wish // by member, for more than one account
 	said           []ImportItem
@@ -62,6 +63,8 @@ type keyWish struct {
 	from string
 	text secret.Value
 }
+
+type settingWish struct{ from, key, value string }
 
 type chainWish struct {
 	from, of string

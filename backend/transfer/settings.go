@@ -169,6 +169,9 @@ func (t *taker) routing() {
 	for _, c := range t.plan.chains {
 		t.chain(c)
 	}
+	for _, w := range t.plan.settings {
+		t.set(w.key, w.value, w.from, "")
+	}
 	for _, m := range t.plan.fallbackModels {
 		if ids := t.here(m.provider); len(ids) > 0 {
 			t.set("routing.model_fallback."+m.name, "["+ids[0]+"/"+m.model+"]", m.from, m.name)
@@ -201,11 +204,66 @@ func (t *taker) chain(c chainWish) {
 		return
 	}
 	for _, id := range of {
-		t.set("routing.chains."+id, "["+strings.Join(slices.DeleteFunc(slices.Clone(to), func(s string) bool { return s == id }), ", ")+"]", c.from, "")
+		t.chainOf(id, to, c.from)
 	}
 	if len(gone) > 0 {
 		t.say(Skipped, KindSetting, name, c.from, "without "+strings.Join(gone, ", ")+", for which there is no provider")
 	}
+}
+
+// chainOf makes the chain of a provider. The other program follows no chain of a chain, so that two providers may stand in for
+// each other there. Here such a pair is a circle: who comes later goes without the step that leads back.
+func (t *taker) chainOf(id string, to []string, from string) {
+	key := "routing.chains." + id
+	if _, there := t.host.Settings.Chosen()[key]; there {
+		t.set(key, "["+strings.Join(to, ", ")+"]", from, "")
+		return
+	}
+	var steps, back []string
+	for _, step := range to {
+		switch {
+		case step == id || slices.Contains(steps, step):
+		case t.leads(step, id):
+			back = append(back, step)
+		default:
+			steps = append(steps, step)
+		}
+	}
+	if len(steps) > 0 {
+		t.set(key, "["+strings.Join(steps, ", ")+"]", from, "")
+		t.links[id] = steps
+	}
+	if len(back) > 0 {
+		t.say(Skipped, KindSetting, key, from, "without "+strings.Join(back, ", ")+", whose own chain leads back to "+id)
+	}
+}
+
+// leads reports whether the chains lead from one provider to another.
+func (t *taker) leads(from, to string) bool {
+	if t.links == nil {
+		t.links = map[string][]string{}
+		for key, value := range t.host.Settings.Chosen() {
+			if of, ok := strings.CutPrefix(key, "routing.chains."); ok {
+				for _, step := range strings.Split(strings.Trim(value, "[]"), ",") {
+					head := func(s string) string { h, _, _ := strings.Cut(strings.Trim(s, ` "'`), "/"); return newName(h) }
+					t.links[head(of)] = append(t.links[head(of)], head(step))
+				}
+			}
+		}
+	}
+	seen := map[string]bool{}
+	var follow func(string) bool
+	follow = func(at string) bool {
+		if at == to {
+			return true
+		}
+		if seen[at] {
+			return false
+		}
+		seen[at] = true
+		return slices.ContainsFunc(t.links[at], follow)
+	}
+	return follow(from)
 }
 
 // set makes a setting, unless the person has chosen it already. A name that stands in it is shown only if it is one.
