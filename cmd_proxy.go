@@ -19,6 +19,8 @@ func (a *app) proxyCommand() *cobra.Command {
 		Long: "An account's own proxy comes first (`patchbay accounts set --proxy-file`), then its provider's (`patchbay config set\n" +
 			"providers.ID.proxy URL`), then the one of all (`network.proxy`), then the system's. It counts for sign-in, renewal,\n" +
 			"allowances and traffic, and nothing goes around it.",
+		Example: "  patchbay proxy test\n" +
+			"  patchbay proxy test socks5://127.0.0.1:1080 --provider kiro",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
