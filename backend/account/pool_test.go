@@ -136,7 +136,10 @@ func TestStickinessCanBeNarrowed(t *testing.T) {
 		l.Release(nil)
 		return l.Label()
 	}
-	two := func(q Query) bool { return one(q) == one(q) } // else the two take turns
+	two := func(q Query) bool { // else the two take turns
+		first := one(q)
+		return first == one(q)
+	}
 	if !two(named) || !two(guessed) {
 		t.Error("a conversation was moved")
 	}
