@@ -161,8 +161,10 @@ func (c Call) refusal(a *Answer, refused func(int, http.Header, []byte) *apierro
 	return c.fill(refused(a.Status, a.Header, body), a.Status, body)
 }
 
-// fill completes an error: whose it is, what of the answer is kept for the log, and no secret anywhere.
-func (c Call) fill(e *apierror.Error, status int, body []byte) *apierror.Error {
+// fill returns err completed: whose it is, what of the answer is kept for the log, and no secret anywhere. It is a copy:
+// err may be the cause that many contexts ended with (Patchbay is stopping, a key was revoked).
+func (c Call) fill(err *apierror.Error, status int, body []byte) *apierror.Error {
+	e := new(*err)
 	if e.Upstream.Status == 0 {
 		e.Upstream.Status = status
 	}

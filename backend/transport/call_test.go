@@ -272,7 +272,7 @@ func TestRedact(t *testing.T) {
 func TestScrubReachesEveryText(t *testing.T) {
 	inner := errors.New("inner canary-1")
 	e := &apierror.Error{Msg: "m canary-1", Param: "p canary-1", Upstream: apierror.Upstream{Code: "c canary-1", Body: strings.Repeat("y", KeptBody-4) + "canary-1"}, Err: fmt.Errorf("x: %w", inner)}
-	Call{Provider: "p", Account: "a", Secrets: []string{"canary-1"}}.fill(e, 418, nil)
+	e = Call{Provider: "p", Account: "a", Secrets: []string{"canary-1"}}.fill(e, 418, nil)
 	all := fmt.Sprintf("%+v %s", *e, e.Err)
 	if strings.Contains(all, "canary-1") || strings.Contains(all, "cana") {
 		t.Error(all)
@@ -283,6 +283,21 @@ func TestScrubReachesEveryText(t *testing.T) {
 	e = Call{Secrets: []string{"canary-1"}}.fill(&apierror.Error{}, 500, []byte("body canary-1 \xff"))
 	if diff := cmp.Diff("body [secret] \ufffd", e.Upstream.Body); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestSharedCauseStaysAsItIs(t *testing.T) {
+	stopping := apierror.New(apierror.Shutdown, "Patchbay is stopping")
+	before := *stopping
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(stopping)
+	_, err := Do(ctx, http.DefaultClient, Call{Method: "GET", URL: "http://127.0.0.1:1/", Provider: "p", Account: "a"})
+	e, ok := errors.AsType[*apierror.Error](err)
+	if !ok || e.Kind != apierror.Shutdown || e.AccountID != "a" {
+		t.Errorf("%+v", err)
+	}
+	if diff := cmp.Diff(before, *stopping); diff != "" {
+		t.Errorf("the account of one request was written into the cause of all:\n%s", diff)
 	}
 }
 
