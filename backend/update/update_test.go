@@ -306,9 +306,12 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 
 func TestRunAsksOnceADayAndOnlyIfWanted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // guards the next four: the test holds it but while time passes
 		asked, on, version := 0, false, "1.1.0"
 		var told []string
 		client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			asked++
 			if r.Header.Get("User-Agent") != "Patchbay" {
 				t.Errorf("it tells %q of itself", r.Header.Get("User-Agent"))
@@ -324,12 +327,23 @@ func TestRunAsksOnceADayAndOnlyIfWanted(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() {
-			done <- c.Run(ctx, func() bool { return on }, func(r Release) { told = append(told, r.Version) })
+			done <- c.Run(ctx, func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return on
+			}, func(r Release) {
+				mu.Lock()
+				defer mu.Unlock()
+				told = append(told, r.Version)
+			})
 		}()
 		later := func(d time.Duration) {
+			mu.Unlock()
 			time.Sleep(d) // inside the bubble
 			synctest.Wait()
+			mu.Lock()
 		}
+		mu.Lock()
 		later(72 * time.Hour)
 		if asked != 0 {
 			t.Errorf("it asked %d times unwanted", asked)
@@ -344,6 +358,7 @@ func TestRunAsksOnceADayAndOnlyIfWanted(t *testing.T) {
 		if want := []string{"1.1.0", "1.2.0"}; !slices.Equal(told, want) {
 			t.Errorf("it told %q, want %q", told, want)
 		}
+		mu.Unlock()
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
