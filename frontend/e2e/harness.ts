@@ -1,6 +1,6 @@
 import { test as base, expect, type Page, type TestInfo } from "@playwright/test";
 import { type ChildProcessWithoutNullStreams, execFile, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createRequire } from "node:module";
@@ -107,6 +107,12 @@ export class Patchbay {
 		});
 		if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
 		return (response.status === 204 ? undefined : await response.json()) as T;
+	}
+
+	/** Has it keep requests and answers whole, by its settings file, and waits until that counts. */
+	async record(): Promise<void> {
+		appendFileSync(join(this.folder, "config.yaml"), "record:\n  bodies:\n    enabled: true\n");
+		await expect.poll(async () => (await this.api<{ bodies: { enabled: boolean } }>("GET", "/api/record")).bodies.enabled).toBe(true);
 	}
 
 	/** Asks a model as an app would, and gives back what came. */

@@ -1,8 +1,11 @@
 import { post, send } from "../api/client";
 import { asError, type ApiError } from "../api/errors";
+import { feed } from "../api/feed.svelte";
 import type { DatasetPreview, DatasetQuery } from "../api/types";
 
 export type { DatasetQuery } from "../api/types";
+
+const paceMS = 1500; // it reads all that is kept
 
 /** What a data set would hold. A newer question gives up the one before. */
 class Preview {
@@ -10,8 +13,32 @@ class Preview {
 	error = $state.raw<ApiError | undefined>();
 	loading = $state(false);
 	#abort: AbortController | undefined;
+	#query: DatasetQuery | undefined;
+	#timer: ReturnType<typeof setTimeout> | undefined;
+
+	/** Makes it anew when requests were kept, until the returned function is called. */
+	follow(): () => void {
+		const stop = feed.follow(
+			(hints) => hints.some((h) => h.topic === "request") && this.#soon(),
+			() => this.#soon(),
+		);
+		return () => {
+			stop();
+			clearTimeout(this.#timer);
+			this.#timer = undefined;
+			this.#abort?.abort();
+		};
+	}
+
+	#soon(): void {
+		this.#timer ??= setTimeout(() => {
+			this.#timer = undefined;
+			if (this.#query) void this.show(this.#query);
+		}, paceMS);
+	}
 
 	async show(query: DatasetQuery): Promise<void> {
+		this.#query = query;
 		this.#abort?.abort();
 		const abort = new AbortController();
 		this.#abort = abort;
@@ -26,10 +53,6 @@ class Preview {
 			this.error = asError(thrown);
 		}
 		this.loading = false;
-	}
-
-	stop(): void {
-		this.#abort?.abort();
 	}
 }
 
