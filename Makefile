@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 GO      ?= go
+# One form of compiled packages for all targets: what one has compiled the next need not compile again.
+export GOFLAGS ?= -trimpath
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 BIN     := bin/patchbay$(if $(filter Windows_NT,$(OS)),.exe,)
@@ -58,9 +60,9 @@ test: check race e2e keyring tray page ## everything that must be green
 .PHONY: check
 check: ## fast: format, vet, static analysis, imports
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
-	$(GO) vet ./...
-	$(GO) tool -modfile=build/tools/go.mod staticcheck ./...
-	$(GO) test ./backend/internal/archtest
+	CGO_ENABLED=0 $(GO) vet ./...
+	CGO_ENABLED=0 $(GO) tool -modfile=build/tools/go.mod staticcheck ./...
+	CGO_ENABLED=0 $(GO) test ./backend/internal/archtest
 	cd build/appicon && $(GO) test .
 
 .PHONY: unit
@@ -78,20 +80,20 @@ cover: ## all Go tests once more, for the statement coverage of backend
 
 .PHONY: chaos
 chaos: ## a hundred thousand requests among failing accounts, in virtual time; REQUESTS=n and SEED=n choose others
-	$(GO) test -count=1 -v -timeout 20m ./backend/internal/chaos -chaos.requests=$(or $(REQUESTS),100000) -chaos.seed=$(or $(SEED),0)
+	CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 20m ./backend/internal/chaos -chaos.requests=$(or $(REQUESTS),100000) -chaos.seed=$(or $(SEED),0)
 
 .PHONY: e2e
 e2e: build $(JS)/node_modules/.ready ## the official JavaScript SDKs, each through Patchbay to each upstream (race runs those in Go)
-	PATCHBAY_E2E=1 $(GO) test -count=1 -v -timeout 20m -run '^TestSDKMatrix' ./backend/internal/e2e
+	CGO_ENABLED=0 PATCHBAY_E2E=1 $(GO) test -count=1 -v -timeout 20m -run '^TestSDKMatrix' ./backend/internal/e2e
 
 .PHONY: keyring
 keyring: ## the vault against a real gnome-keyring in a session of its own (Linux)
-	./build/ci/keyring.sh
+	CGO_ENABLED=0 ./build/ci/keyring.sh
 
 .PHONY: tray
 tray: ## the tray's menu on a session bus of its own, clicked on as a panel does (Linux)
 	@if [ "$$(uname -s)" != Linux ]; then echo "tray: this test is for Linux; skipped"; exit 0; fi; \
-	PATCHBAY_TEST_BUS=1 dbus-run-session -- $(GO) test -count=1 -run '^TestTrayOnASessionBus$$' ./app/tray
+	CGO_ENABLED=0 PATCHBAY_TEST_BUS=1 dbus-run-session -- $(GO) test -count=1 -run '^TestTrayOnASessionBus$$' ./app/tray
 
 WINDOW_TAGS := desktop,production,webkit2_41
 
