@@ -70,8 +70,12 @@ unit: ## unit tests, without the race detector
 	$(GO) test ./...
 
 .PHONY: race
-race: ## all Go tests with the race detector
-	$(GO) test -race -timeout 20m ./...
+race: ## Go tests with the race detector, but those of the whole program: e2e runs these, race-all all
+	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /internal/e2e$$)
+
+.PHONY: race-all
+race-all: ## all Go tests with the race detector
+	$(GO) test -race -timeout 30m ./...
 
 .PHONY: cover
 cover: ## all Go tests once more, for the statement coverage of backend
@@ -83,7 +87,8 @@ chaos: ## a hundred thousand requests among failing accounts, in virtual time; R
 	CGO_ENABLED=0 $(GO) test -count=1 -v -timeout 20m ./backend/internal/chaos -chaos.requests=$(or $(REQUESTS),100000) -chaos.seed=$(or $(SEED),0)
 
 .PHONY: e2e
-e2e: build $(JS)/node_modules/.ready ## the official JavaScript SDKs, each through Patchbay to each upstream (race runs those in Go)
+e2e: build $(JS)/node_modules/.ready ## the whole program: scripts, faults, kills; official SDKs in Go and JavaScript, each to each upstream
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout 20m ./backend/internal/e2e
 	CGO_ENABLED=0 PATCHBAY_E2E=1 $(GO) test -count=1 -v -timeout 20m -run '^TestSDKMatrix' ./backend/internal/e2e
 
 .PHONY: keyring
@@ -173,7 +178,7 @@ vuln: ## known vulnerabilities in dependencies
 	$(GO) tool -modfile=build/tools/go.mod govulncheck ./...
 
 .PHONY: test-all
-test-all: test cover chaos desktop cross fuzz e2e-clients test-packages ## test, and what is slower than that
+test-all: test race-all cover chaos desktop cross fuzz e2e-clients test-packages ## test, and what is slower than that
 
 .PHONY: clean
 clean: ## remove what was built

@@ -51,7 +51,7 @@ for (const [provider, way] of [
 		if (way) await dialog(page).getByRole("button", { name: way }).click();
 		const [tab] = await Promise.all([context.waitForEvent("page"), dialog(page).getByRole("button", { name: "Open the browser" }).click()]);
 		await expect(dialog(page)).toContainText("Your browser is open.");
-		await expectAccessible(page);
+		if (provider === "Codex") await expectAccessible(page);
 		await click(tab);
 		await expect(tab.locator("body")).toContainText("You are signed in");
 		await done(page, provider);
@@ -67,7 +67,7 @@ for (const provider of ["Kiro", "Qwen Code"]) {
 		await dialog(page).getByRole("button", { name: "Get a code" }).click();
 		await expect(dialog(page)).toContainText("On any device, open the page and type the code.");
 		await expect(dialog(page).getByRole("img", { name: /QR code/ })).toBeVisible();
-		await expectAccessible(page);
+		if (provider === "Kiro") await expectAccessible(page);
 		const code = await dialog(page).locator("[data-user-code]").textContent();
 		const tab = await context.newPage();
 		await tab.goto((await dialog(page).getByRole("link").first().getAttribute("href"))!);
