@@ -100,7 +100,7 @@ func (w *opener) show(page string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended {
-		return errors.New("Patchbay is about to end") //nolint:staticcheck // a name
+		return errors.New("the program is about to end")
 	}
 	if c := w.child; c != nil {
 		lines := window.Command{Do: window.CmdShow}.Line()

@@ -60,6 +60,7 @@ func (p *pages) listen() (stopped string, err error) {
 	return "http://" + l.Addr().String() + prefix + stoppedPath, nil
 }
 
+//lint:ignore U1000 the window, which only the tag desktop builds, calls it
 func (p *pages) setTarget(address string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
