@@ -54,8 +54,12 @@ page: build ## the page in Chromium, against the program itself; its texts, type
 screenshots: build ## every page in both themes, two sizes and three languages, into build/screenshots
 	cd $(UI) && npm run --silent screenshots
 
+.PHONY: page-quick
+page-quick: build ## the page's texts, types and size, and its shell in Chromium: every page opens, can be read by everybody and fits every width
+	cd $(UI) && npm run --silent check && npx playwright test --project=unit --project=page '/unit/|shell'
+
 .PHONY: test
-test: check race e2e keyring tray page ## everything that must be green
+test: check race e2e keyring tray page-quick ## everything that must be green
 
 .PHONY: check
 check: ## fast: format, vet, imports
@@ -181,7 +185,7 @@ vuln: ## known vulnerabilities in dependencies
 	$(GO) tool -modfile=build/tools/go.mod govulncheck ./...
 
 .PHONY: test-all
-test-all: test static race-all cover chaos desktop cross fuzz e2e-clients test-packages ## test, and what is slower than that
+test-all: test page static race-all cover chaos desktop cross fuzz e2e-clients test-packages ## test, and what is slower than that
 
 .PHONY: clean
 clean: ## remove what was built

@@ -105,9 +105,18 @@ test.describe.serial("activity", () => {
 	test("kept bodies show both sides, can be searched, copied as a command and sent again", async ({ open, context }) => {
 		await context.grantPermissions(["clipboard-read", "clipboard-write"]);
 		await own.record();
-		await ask(own, "gpt-4.1", "Where does the parrot sleep?");
-		const page = await open("/activity", own);
-		await page.getByRole("row", { name: /Answered .*gpt-4\.1/ }).first().click();
+		// The setting counts a moment after it is shown, and bodies are written a moment after the answer: ask until they are there.
+		let id = "";
+		await expect
+			.poll(async () => {
+				const answer = await own.ask("gpt-4.1", "Where does the parrot sleep?");
+				await answer.text();
+				id = answer.headers.get("x-patchbay-request-id") ?? "";
+				await new Promise((later) => setTimeout(later, 500));
+				return own.api<{ bodies?: boolean }>("GET", `/api/requests/${id}`).then((d) => !!d.bodies, () => false);
+			})
+			.toBe(true);
+		const page = await open(`/activity/${id}`, own);
 		const detail = page.getByRole("complementary", { name: "Request" });
 		await detail.getByRole("button", { name: "Look at both sides" }).click();
 		const dialog = page.getByRole("dialog", { name: /Both sides/ });

@@ -88,6 +88,7 @@ test("the tester says who would answer and why, and the next request goes there"
 	await tester.getByLabel("In the address").selectOption("openai");
 	await expect(page).toHaveURL(/path=openai/);
 	await tester.getByLabel("In the address").selectOption("");
+	await (await demo.ask("gpt-4.1")).text(); // which has the service tell the first account to rest
 	await tester.getByLabel("Model").fill("gpt-4.1");
 	await page.keyboard.press("Escape");
 	await expect(tester.getByRole("status")).toContainText("OpenAI,");

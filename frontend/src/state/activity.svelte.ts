@@ -275,7 +275,12 @@ export function requestDetail(id: string): Resource<RequestDetail> {
 	return new Resource<RequestDetail>({
 		load: (signal) => get<RequestDetail>(`/api/requests/${encodeURIComponent(id)}`, { signal }),
 		topics: ["request"],
-		apply: (value, hint) => (value.state !== "running" || (hint.id !== undefined && hint.id !== id) ? value : undefined),
+		apply: (value, hint) => {
+			if (hint.id !== undefined && hint.id !== id) return value;
+			// One that has ended changes once more: when its bodies are written.
+			const over = value.state !== "running" && (value.bodies || hint.id === undefined);
+			return over ? value : undefined;
+		},
 		pace: 300,
 	});
 }
