@@ -168,7 +168,7 @@ func (a *app) pausing(do func(api.Service, context.Context) (api.Status, error),
 	return func(cmd *cobra.Command, _ []string) error {
 		return a.with(cmd.Context(), func(svc api.Service) error {
 			if a.base(cmd.Context(), svc) == "" {
-				return errors.New("no Patchbay is running; start it with `patchbay serve`")
+				return errors.New("patchbay is not running; start it with `patchbay serve`")
 			}
 			if _, err := do(svc, cmd.Context()); err != nil {
 				return err

@@ -36,7 +36,7 @@ func (a *app) openPage(ctx context.Context, print bool) error {
 	return a.with(ctx, func(svc api.Service) error {
 		pages, ok := svc.(api.PageService)
 		if !ok || a.base(ctx, svc) == "" {
-			return errors.New("no Patchbay is running; start it with `patchbay serve`")
+			return errors.New("patchbay is not running; start it with `patchbay serve`")
 		}
 		t, err := pages.OpenPage(ctx)
 		if err != nil {

@@ -208,6 +208,7 @@ type (
 		Required                  bool     // a sign-in cannot begin without it
 		Options                   []string // the values it may have; empty = any
 	}
-	// Risk is what a person should know before signing in. Since is a date.
+	// Risk is what a person should know before signing in. Level is low (nothing forbids it), reported (the terms are said to
+	// forbid it), forbidden (the vendor says so) or ended (the service has). Since is a date.
 	Risk struct{ Level, Text, Since string }
 )

@@ -25,7 +25,7 @@ var geminiCLI = profile{
 		Files:   geminiFiles,
 		Models:  geminiModels(),
 		Risk: &provider.Risk{
-			Level: "high", Since: "2026-06-18",
+			Level: "forbidden", Since: "2026-06-18",
 			Text: "Google ended this login for personal accounts (free, AI Pro, AI Ultra); it works with a Gemini Code Assist Standard or Enterprise licence. " +
 				"Google counts the use of this login by other programs as a violation of its terms and may suspend the account's access to Gemini CLI and Antigravity.",
 		},
@@ -72,7 +72,7 @@ var antigravity = profile{
 		Files:  antigravityFiles,
 		Models: antigravityModels(),
 		Risk: &provider.Risk{
-			Level: "high", Since: "2026-11-22",
+			Level: "forbidden", Since: "2026-11-22",
 			Text: "Google's FAQ for Antigravity says that using an Antigravity login with other programs breaks its terms. Accounts were suspended for it, from Gemini CLI too.",
 		},
 		Policy: provider.Policy{ShortWait: 3 * time.Second, RefreshLead: 10 * time.Minute, RefreshBorrowed: true, MaxConcurrent: 2},

@@ -64,7 +64,7 @@ var info = provider.Info{
 	},
 	Models: models(),
 	Static: true, // the list was refused to many accounts
-	Risk:   &provider.Risk{Level: "high", Since: "2026-04-17", Text: closed + "."},
+	Risk:   &provider.Risk{Level: "ended", Since: "2026-04-17", Text: closed + "."},
 	Policy: provider.Policy{
 		ShortWait: 5 * time.Second, MaxConcurrent: 1, // the second call at once is refused
 		RefreshLead: 24 * time.Hour, // tokens live for about 48 hours

@@ -63,7 +63,7 @@ var info = provider.Info{
 	Status: provider.StatusActive, Off: true, BaseURL: ownBase, KeyURL: defaultPortal, KeyEnv: []string{"KIRO_API_KEY"},
 	Models: fallbackModels(),
 	Risk: &provider.Risk{
-		Level: "high", Since: "2026-11-22",
+		Level: "reported", Since: "2026-11-22",
 		Text: "Kiro's terms are reported to forbid driving a subscription from other programs, and accounts of people who did so were suspended in 2026. " +
 			"Patchbay signs in with your own account and names Kiro's program towards the service, which lets no other in. Use it at your own risk",
 	},

@@ -61,7 +61,7 @@ var info = provider.Info{
 		{ID: "qwen3-coder-flash", Context: 1_000_000, MaxOutput: 65_536, Tools: canon.Yes, Images: canon.No},
 	},
 	Static: true,
-	Risk:   &provider.Risk{Level: "high", Since: "2026-04-15", Text: ended + "."},
+	Risk:   &provider.Risk{Level: "ended", Since: "2026-04-15", Text: ended + "."},
 	Policy: provider.Policy{Repeats: 2, ShortWait: 5 * time.Second},
 }
 

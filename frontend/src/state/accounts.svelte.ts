@@ -1,5 +1,6 @@
 import { get, patch, post, remove } from "../api/client";
 import type { Account, List, Quota } from "../api/types";
+import type { AccountChange, TestView } from "../api/types.gen";
 import { Resource } from "./resource.svelte";
 
 /** The accounts, by provider, priority and name. */
@@ -16,33 +17,6 @@ export function needsPerson(a: Account): boolean {
 /** The accounts that a person must do something about. */
 export function needing(): Account[] {
 	return (accounts.value?.items ?? []).filter(needsPerson);
-}
-
-/** What of an account a person can change; what is left out stays. */
-export interface AccountChange {
-	name?: string;
-	enabled?: boolean;
-	priority?: number;
-	proxy?: string;
-	key?: string;
-	max_concurrent?: number;
-	tags?: string[];
-	weight?: number;
-	/** below 0: what the pool says */
-	reserve?: number;
-	/** patterns of the models that it serves, no others; none = all */
-	supported_models?: string[];
-	not_supported_models?: string[];
-	/** its own names for models */
-	model_names?: Record<string, string>;
-}
-
-/** What a free look at an account found. */
-export interface AccountTest {
-	ok: boolean;
-	models?: number;
-	kind?: string;
-	message?: string;
 }
 
 const path = (id: string, verb = "") => `/api/accounts/${encodeURIComponent(id)}${verb}`;
@@ -63,8 +37,8 @@ export async function clearAccount(id: string, model = ""): Promise<Account> {
 }
 
 /** Asks the service for what is free. */
-export function testAccount(id: string): Promise<AccountTest> {
-	return post<AccountTest>(path(id, "/test"));
+export function testAccount(id: string): Promise<TestView> {
+	return post<TestView>(path(id, "/test"));
 }
 
 /** Asks the service how much is left: a free call. */

@@ -1,3 +1,4 @@
+import { base64 } from "../api/base64";
 import { get, post } from "../api/client";
 import type { CarryReport, Exported, Status, Ticket, VaultMoved } from "../api/types.gen";
 import { changeSettings, settings, vault } from "./settings.svelte";
@@ -11,26 +12,14 @@ export async function backUp(passphrase: string): Promise<{ file: Blob; report: 
 
 /** Takes in what such a file holds. */
 export async function restore(file: File, passphrase: string, replace: boolean): Promise<CarryReport> {
-	const bytes = new Uint8Array(await file.arrayBuffer());
-	let binary = "";
-	const piece = 0x8000; // more arguments than this overflow the stack
-	for (let i = 0; i < bytes.length; i += piece) binary += String.fromCharCode(...bytes.subarray(i, i + piece));
-	return await post<CarryReport>("/api/restore", { passphrase, data: btoa(binary), replace });
+	const data = base64(new Uint8Array(await file.arrayBuffer()));
+	return await post<CarryReport>("/api/restore", { passphrase, data, replace });
 }
 
 export async function moveVault(to: string): Promise<VaultMoved> {
 	const moved = await post<VaultMoved>("/api/vault/move", { to });
 	await vault.reload();
 	return moved;
-}
-
-/** Lets the browser save what is in a blob. */
-export function saveAs(file: Blob, name: string): void {
-	const link = document.createElement("a");
-	link.href = URL.createObjectURL(file);
-	link.download = name;
-	link.click();
-	setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 const tries = 30;

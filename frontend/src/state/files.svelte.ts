@@ -1,3 +1,4 @@
+import { base64 } from "../api/base64";
 import { get, post } from "../api/client";
 import type { Account, CredentialFile, List } from "../api/types";
 import type { FileUse, ImportFile, ImportReport, ImportRequest } from "../api/types.gen";
@@ -109,11 +110,4 @@ export async function readFiles(list: Iterable<File>): Promise<ImportFile[]> {
 /** Text that was pasted, as a file. */
 export function textFile(text: string): ImportFile {
 	return { name: "pasted.json", data: base64(new TextEncoder().encode(text)) };
-}
-
-function base64(bytes: Uint8Array): string {
-	const step = 0x8000; // arguments of one call
-	let binary = "";
-	for (let i = 0; i < bytes.length; i += step) binary += String.fromCharCode(...bytes.subarray(i, i + step));
-	return btoa(binary);
 }

@@ -1,7 +1,7 @@
 import { get, send } from "../api/client";
 import type { List } from "../api/types";
 import type { AboutView, Finding, SupportFile } from "../api/types.gen";
-import { saveAs } from "./carry";
+import { saveFile } from "../ui/download";
 import { Resource } from "./resource.svelte";
 
 /** What the doctor found. */
@@ -24,5 +24,5 @@ export async function reportFiles(): Promise<(Omit<SupportFile, "data"> & { text
 export async function download(path: string, name: string): Promise<void> {
 	const response = await send("GET", path);
 	const given = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "")?.[1];
-	saveAs(await response.blob(), given ?? name);
+	saveFile(given ?? name, await response.blob());
 }

@@ -1,19 +1,9 @@
 import { get, post, remove } from "../api/client";
 import { asError } from "../api/errors";
-import type { LoginView } from "../api/types.gen";
+import type { LoginView, NewLogin } from "../api/types.gen";
 
 /** How a sign-in is asked for. */
-export interface Start {
-	provider?: string;
-	/** id of the account that signs in again */
-	account?: string;
-	login?: string;
-	mode?: "browser" | "paste" | "device";
-	name?: string;
-	fields?: Record<string, string>;
-	proxy?: string;
-	accept_risk?: boolean;
-}
+export type Start = NewLogin & { mode?: "browser" | "paste" | "device" };
 
 const path = (id: string, rest = "") => `/api/logins/${encodeURIComponent(id)}${rest}`;
 const over = (l: LoginView) => l.state !== "waiting" && l.state !== "finishing";

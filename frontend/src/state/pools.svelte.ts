@@ -1,5 +1,6 @@
 import { get, patch, post } from "../api/client";
 import type { Account, List, Pool } from "../api/types";
+import type { PoolChange } from "../api/types.gen";
 import { accounts } from "./accounts.svelte";
 import { Resource } from "./resource.svelte";
 
@@ -9,16 +10,6 @@ export const pools = new Resource<List<Pool>>({
 	topics: ["account", "route", "config"],
 	pace: 500,
 });
-
-/** What of a pool a person can change; what is left out stays. */
-export interface PoolChange {
-	strategy?: string;
-	sticky?: string;
-	sticky_for?: number;
-	reserve?: number;
-	check_every?: number;
-	enabled?: boolean;
-}
 
 export async function changePool(provider: string, change: PoolChange): Promise<void> {
 	await patch(`/api/pools/${encodeURIComponent(provider)}`, change);

@@ -1,6 +1,6 @@
 import { get, post } from "../api/client";
 import type { List, Provider } from "../api/types";
-import type { PresetView } from "../api/types.gen";
+import type { NewProvider, PresetView } from "../api/types.gen";
 import { providers } from "./providers.svelte";
 import { Resource } from "./resource.svelte";
 
@@ -9,15 +9,6 @@ export const presets = new Resource<List<PresetView>>({
 	load: (signal) => get<List<PresetView>>("/api/presets", { signal }),
 	topics: ["config"],
 });
-
-/** A provider that a person defines: a known service, or an address of a kind. */
-export interface NewProvider {
-	id: string;
-	preset?: string;
-	kind?: string;
-	base_url?: string;
-	name?: string;
-}
 
 export async function addProvider(p: NewProvider): Promise<Provider> {
 	const made = await post<Provider>("/api/providers", p);
