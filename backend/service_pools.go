@@ -85,7 +85,11 @@ func (b *Backend) ChangePool(ctx context.Context, id string, c api.PoolChange) (
 		cfg.Providers[id] = p
 		return nil
 	}); err != nil {
-		return api.PoolView{}, explain(err)
+		e := apierror.From(memberError("providers."+id+".pool", err))
+		if e.Param == "checks.every" {
+			e.Param = "check_every"
+		}
+		return api.PoolView{}, e
 	}
 	if c.Enabled != nil {
 		for _, a := range b.accounts.List() {

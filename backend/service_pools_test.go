@@ -33,7 +33,7 @@ func TestPoolsAreChangedAndKept(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	bad := "random"
-	if _, err := b.ChangePool(ctx, "openai", api.PoolChange{Strategy: &bad}); apierror.From(err).Param != "providers.openai.pool.strategy" {
+	if _, err := b.ChangePool(ctx, "openai", api.PoolChange{Strategy: &bad}); apierror.From(err).Param != "strategy" {
 		t.Error(err)
 	}
 	if _, err := b.ChangePool(ctx, "nowhere", api.PoolChange{}); apierror.From(err).Param != "provider" {

@@ -120,9 +120,12 @@ func settingsRule(p api.PromptRule) config.Prompt {
 }
 
 // promptError names the member of the rule that the settings refuse.
-func promptError(name string, err error) error {
+func promptError(name string, err error) error { return memberError("prompts."+name, err) }
+
+// memberError names a refused setting as the member of a call whose members stand below key in the settings.
+func memberError(key string, err error) error {
 	e := *apierror.From(explain(err))
-	e.Param = strings.TrimPrefix(strings.TrimPrefix(e.Param, "prompts."+name), ".")
+	e.Param = strings.TrimPrefix(strings.TrimPrefix(e.Param, key), ".")
 	return &e
 }
 

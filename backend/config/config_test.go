@@ -230,6 +230,7 @@ func TestValidation(t *testing.T) {
 		{"default_provider: nobody", "default_provider: "},
 		{"routing: {aliases: {fast: ''}}", "routing.aliases.fast: "},
 		{"routing: {aliases: {'a*b': c}}", "routing.aliases.a*b: "},
+		{`routing: {aliases: {"a\n": c}}`, "routing.aliases: "},
 		{"routing: {chains: {nobody: [codex]}}", "routing.chains.nobody: "},
 		{"routing: {chains: {codex: [nobody/m]}}", "routing.chains.codex: "},
 		{"routing: {max_attempts: 0}", "routing.max_attempts: "},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 func (c *checker) routing() {
@@ -14,6 +15,9 @@ func (c *checker) routing() {
 	for name, target := range c.cfg.Routing.Aliases {
 		if name == "" || target == "" {
 			c.fail("routing.aliases."+name, "an alias needs a name and the model that it stands for")
+		}
+		if strings.ContainsFunc(name+target, unicode.IsControl) {
+			c.fail("routing.aliases", "an alias or its model holds a control character, such as a line break: "+strconv.Quote(name))
 		}
 		if i := strings.IndexByte(name, '*'); i >= 0 && i < len(name)-1 {
 			c.fail("routing.aliases."+name, "a * is read at the end of an alias only")
