@@ -33,7 +33,7 @@ import (
 )
 
 var (
-	seedFlag     = flag.Uint64("chaos.seed", 0, "seed of the random troubles; 0 = by the clock")
+	seedFlag     = flag.Uint64("chaos.seed", 1, "seed of the random troubles; 0 = by the clock")
 	strategyFlag = flag.String("chaos.strategy", "", "how accounts are chosen; empty = one drawn for each pool")
 	requestsFlag = flag.Int("chaos.requests", 3000, "how many requests")
 )

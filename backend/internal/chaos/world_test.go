@@ -316,18 +316,17 @@ func (w *world) arrive(proxy string, r *http.Request, body []byte) *call {
 	}
 	req := w.requests[string(m[1])]
 	c := &call{at: now, account: a, req: req, token: bearer(r), path: r.URL.Path}
-	n, long := 0, 0
-	for _, old := range req.calls {
+	n := 0
+	for i, old := range req.calls {
 		if old.account == a {
 			n++
 		}
 		// A driver may mend a request once: Ollama's asks for a larger context, and others leave out what the service has
-		// refused before it came to the fault.
-		if old.verdict == tooLong {
-			long++
-		}
-		mends := old.verdict == tooLong && a.provider == "home-ollama" && long == 1 || old.at.Equal(now)
-		if old.verdict.ofRequest() && !mends {
+		// refused before it came to the fault. What the mended call meets decides what comes next.
+		first := !slices.ContainsFunc(req.calls[:i], func(c *call) bool { return c.verdict == tooLong })
+		again := a.provider == "home-ollama" || slices.ContainsFunc(req.calls[i+1:], func(c *call) bool { return c.account.provider == "home-ollama" })
+		mended := old.verdict == tooLong && old.account.provider == "home-ollama" && first && again
+		if old.verdict.ofRequest() && !mended && !old.at.Equal(now) {
 			w.violate(req, &w.figures.others, "%s was asked after the request was refused for its own fault", a.name)
 		}
 	}
