@@ -474,13 +474,18 @@ func (l *Logins) Paste(id string, text secret.Value) (Progress, error) {
 	return p, nil
 }
 
-// Cancel ends a sign-in. One that is over stays as it is.
+// Cancel ends a sign-in that waits for the person. One that came back is saved all the same, for its code is spent; one that
+// is over stays as it is.
 func (l *Logins) Cancel(id string) error {
 	s, err := l.session(id)
 	if err != nil {
 		return err
 	}
-	s.cancel(errCanceled)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.p.State == Waiting {
+		s.cancel(errCanceled)
+	}
 	return nil
 }
 

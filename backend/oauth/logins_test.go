@@ -337,6 +337,44 @@ func TestTimeLimitAndCancel(t *testing.T) {
 	})
 }
 
+// doored answers once its door is open; who gives up before gets nothing.
+type doored struct {
+	http.RoundTripper
+	open chan struct{}
+}
+
+func (h doored) RoundTrip(r *http.Request) (*http.Response, error) {
+	select {
+	case <-h.open:
+		return h.RoundTripper.RoundTrip(r)
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+func TestCancelKeepsALoginThatCameBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newDesk(t, simulator.OAuthOptions{}, false)
+		k.login(func(l *provider.Login) { l.PasteURL = k.base + "/paste" })
+		p := k.start(t, Start{Mode: ModePaste})
+		u, _ := url.Parse(p.URL)
+		redirect, state := redirectIn(t, p.URL)
+		code, _ := k.sim.NewCode("bob@example.test", redirect, u.Query().Get("code_challenge"))
+		token := doored{k.http.Transport, make(chan struct{})}
+		k.http.Transport = token
+		p, err := k.Paste(p.ID, secret.New(redirect+"?code="+code+"&state="+state))
+		check(t, err)
+		diff(t, Finishing, p.State)
+		synctest.Wait() // it asks for the token
+		check(t, k.Cancel(p.ID))
+		synctest.Wait()
+		close(token.open)
+		if p = k.end(t, p.ID); p.State != Done || len(k.finished()) != 1 {
+			t.Error(p)
+		}
+	})
+}
+
 func TestDeviceSignIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newDesk(t, simulator.OAuthOptions{PKCE: "required"}, false)
