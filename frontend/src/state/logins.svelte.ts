@@ -31,11 +31,11 @@ export class SignIn {
 		if (this.view) this.#take(await post<LoginView>(path(this.view.id, "/paste"), { text }));
 	}
 
-	/** Stops following, and ends it if it runs. */
+	/** Stops following, and ends it if it still waits for the person. A login that came back is saved all the same. */
 	async giveUp(): Promise<void> {
 		this.#abort.abort();
 		const view = this.view;
-		if (!view || over(view)) return;
+		if (view?.state !== "waiting") return;
 		try {
 			await remove(path(view.id));
 		} catch {
