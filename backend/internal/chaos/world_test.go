@@ -498,7 +498,12 @@ func (w *world) told(c *call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	a := c.account
+	// Who hangs up at the very instant at which the head comes may or may not have heard it.
+	unheard := c.req.hangUp > 0 && now.Equal(c.req.at.Add(c.req.hangUp))
 	add := func(lower, upper time.Duration) {
+		if unheard {
+			lower = 0
+		}
 		a.rests = append(a.rests, rest{now, now.Add(lower), now.Add(upper + slack)})
 	}
 	if a.heard = append(a.heard, fmt.Sprintf("%s %s %s (level %d to %d)", now.Sub(w.begin), c.req.id, c.verdict, a.least, a.most)); len(a.heard) > 12 {
@@ -506,11 +511,11 @@ func (w *world) told(c *call) {
 	}
 	switch c.verdict {
 	case limitTold, limitInBody:
-		a.count(now)
+		a.count(now, unheard)
 		add(c.wait, c.wait)
 	case limitSilent:
 		resting := a.restsUntil(now)
-		a.count(now)
+		a.count(now, unheard)
 		if resting { // it failed beside another call: they are one failure
 			add(0, ruleDouble(a.most))
 		} else {
@@ -539,9 +544,9 @@ func (w *world) told(c *call) {
 }
 
 // count counts a refusal. Those of calls side by side are one.
-func (a *acct) count(now time.Time) {
+func (a *acct) count(now time.Time, unheard bool) {
 	a.most++
-	if !a.restsUntil(now) {
+	if !unheard && !a.restsUntil(now) {
 		a.least++
 	}
 }
