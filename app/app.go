@@ -37,6 +37,7 @@ type App struct {
 	o      Options
 	b      *backend.Backend
 	log    *slog.Logger
+	rooms  sync.WaitGroup // waiting rooms that are being left
 	tray   *tray.Tray
 	window *opener
 	memory *memory
@@ -52,6 +53,7 @@ type App struct {
 	mu        sync.Mutex // guards what follows
 	err       error      // why the backend ended
 	port      *tray.Port // the port is taken
+	waiting   *waiting   // the page of that; nil = there is none
 	problem   string
 	trayState string
 	texts     *frontend.Texts
@@ -71,7 +73,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	bo := o.Backend
 	bo.Grace = Grace
-	bo.Ready = a.ready
+	bo.Ready = func(base string) { a.ready(ctx, base) }
 	b, err := backend.Open(ctx, bo)
 	if err != nil {
 		return err
@@ -118,10 +120,14 @@ func (a *App) failure() error {
 }
 
 // ready is called when the backend listens.
-func (a *App) ready(base string) {
+func (a *App) ready(ctx context.Context, base string) {
 	a.mu.Lock()
-	a.port, a.problem = nil, ""
+	room := a.waiting
+	a.port, a.problem, a.waiting = nil, "", nil
 	a.mu.Unlock()
+	if room != nil {
+		a.rooms.Go(func() { room.leave(ctx) })
+	}
 	if a.o.Ready != nil {
 		a.o.Ready(base)
 	}
@@ -137,6 +143,12 @@ const portPatience = 10 * time.Second
 func (a *App) serve(ctx context.Context) {
 	defer close(a.done)
 	defer a.tray.Stop()
+	window := make(chan struct{})
+	go func() { // ends with ctx: the window goes while streams come to their end
+		defer close(window)
+		<-ctx.Done()
+		a.window.quit()
+	}()
 	var err error
 	for {
 		err = a.b.Run(ctx)
@@ -144,7 +156,7 @@ func (a *App) serve(ctx context.Context) {
 		if !is {
 			break
 		}
-		a.portTaken(taken)
+		a.portTaken(ctx, taken)
 		wait := time.NewTimer(portPatience)
 		select {
 		case <-wait.C:
@@ -161,7 +173,9 @@ func (a *App) serve(ctx context.Context) {
 		err = nil // it was asked to quit
 	}
 	a.cancel()
-	a.window.quit()
+	<-window
+	a.leaveRoom()
+	a.rooms.Wait()
 	a.notify.close()
 	err = errors.Join(err, a.b.Close())
 	a.mu.Lock()
@@ -170,9 +184,9 @@ func (a *App) serve(ctx context.Context) {
 }
 
 // portTaken says who has the port and looks for another one; nothing moves by itself.
-func (a *App) portTaken(e *backend.PortTaken) {
+func (a *App) portTaken(ctx context.Context, e *backend.PortTaken) {
 	a.mu.Lock()
-	known := a.port != nil
+	known := a.port != nil && a.port.Number == e.Port
 	if !known {
 		a.port = &tray.Port{Number: e.Port, Owner: e.Owner, Free: freePort(e.Port)}
 	}
@@ -181,6 +195,7 @@ func (a *App) portTaken(e *backend.PortTaken) {
 		return
 	}
 	a.log.Error("The port is taken", "port", e.Port, "owner", e.Owner)
+	a.report("telling who has the port", a.openRoom(ctx))
 	a.upOnce.Do(func() { close(a.up) })
 	n := fmt.Sprint(e.Port)
 	if a.wants().Port {

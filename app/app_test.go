@@ -51,7 +51,7 @@ func TestNewsAreChangesThatAPersonShouldHearOf(t *testing.T) {
 	}{
 		{"nothing", func(*tray.State) {}, nil},
 		{"a refused login", func(s *tray.State) { s.Accounts[1].Ready, s.Accounts[1].NeedsSignIn = false, true },
-			[]string{"Sign in again|OpenAI refused the saved login of own.|#/accounts/b?signin"}},
+			[]string{"Sign in again|OpenAI refused the saved login of own.|#/accounts?signin=b"}},
 		{"the default provider rests", func(s *tray.State) { s.Accounts[0].Ready, s.Accounts[0].Until = false, now.Add(time.Hour) },
 			[]string{"No account of Codex can answer|They rest until 17:40.|#/accounts"}},
 		{"nobody knows until when", func(s *tray.State) { s.Accounts[0].Ready = false },
@@ -59,7 +59,7 @@ func TestNewsAreChangesThatAPersonShouldHearOf(t *testing.T) {
 		{"another provider rests", func(s *tray.State) { s.Accounts[1].Ready, s.Accounts[1].Until = false, now.Add(time.Hour) }, nil},
 		{"another port", func(s *tray.State) { s.Base = "http://127.0.0.1:8391" },
 			[]string{"Patchbay has another address|Apps find it at http://127.0.0.1:8391 now.|#/apps"}},
-		{"a newer version", func(s *tray.State) { s.Update.Version = "2.0" }, []string{"Patchbay 2.0 is available|Open Patchbay to see what is new.|#/help"}},
+		{"a newer version", func(s *tray.State) { s.Update.Version = "2.0" }, []string{"Patchbay 2.0 is available|Open Patchbay to see what is new.|#/settings/updates"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			next := base()

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -10,17 +11,41 @@ import (
 	"patchbay/backend/api"
 )
 
-// pages are the places of the page that entries of the menu lead to; %s is what the entry concerns.
-var pages = map[tray.Verb]string{
-	tray.Open:           "",
-	tray.OpenActivity:   "#/activity",
-	tray.OpenRequest:    "#/activity/%s",
-	tray.OpenConnect:    "#/apps",
-	tray.OpenAccounts:   "#/accounts",
-	tray.OpenAddAccount: "#/accounts?add",
-	tray.OpenSignIn:     "#/accounts/%s?signin",
-	tray.OpenNetwork:    "#/settings",
-	tray.ShowUpdate:     "#/help",
+// The places of the page that the menu and the notifications lead to. A test compares them with the page's own source.
+const (
+	placeActivity = "#/activity"
+	placeRequest  = "#/activity/" // and its id
+	placeApps     = "#/apps"
+	placeAccounts = "#/accounts"
+	placeAdd      = "#/accounts?add=1"
+	placeSignIn   = "#/accounts?signin=" // and the account's id
+	placeNetwork  = "#/settings/address"
+	placeUpdates  = "#/settings/updates"
+)
+
+// place is where an entry of the menu leads to; ok is false for one that leads nowhere.
+func place(c tray.Click) (page string, ok bool) {
+	switch c.Do {
+	case tray.Open:
+		return "", true
+	case tray.OpenActivity:
+		return placeActivity, true
+	case tray.OpenRequest:
+		return placeRequest + url.PathEscape(c.ID), true
+	case tray.OpenConnect:
+		return placeApps, true
+	case tray.OpenAccounts:
+		return placeAccounts, true
+	case tray.OpenAddAccount:
+		return placeAdd, true
+	case tray.OpenSignIn:
+		return placeSignIn + url.QueryEscape(c.ID), true
+	case tray.OpenNetwork:
+		return placeNetwork, true
+	case tray.ShowUpdate:
+		return placeUpdates, true
+	}
+	return "", false
 }
 
 // clickTime is how long what a click asks for may take. Unlocking a keychain waits for a person.
@@ -38,10 +63,7 @@ func (a *App) click(c tray.Click) {
 }
 
 func (a *App) do(ctx context.Context, c tray.Click) (err error) {
-	if page, ok := pages[c.Do]; ok {
-		if c.ID != "" {
-			page = fmt.Sprintf(page, c.ID)
-		}
+	if page, ok := place(c); ok {
 		return a.Show(page)
 	}
 	switch c.Do {
@@ -97,9 +119,9 @@ func (a *App) newKey(ctx context.Context) error {
 		if err := a.b.RemoveKey(ctx, k.ID); err != nil {
 			return err
 		}
-		return a.Show("#/apps")
+		return a.Show(placeApps)
 	}
-	a.notify.send(note{title: a.say("notify.key.title"), body: a.say("notify.key.body", "name", name), page: "#/apps"})
+	a.notify.send(note{title: a.say("notify.key.title"), body: a.say("notify.key.body", "name", name), page: placeApps})
 	return nil
 }
 
@@ -112,11 +134,16 @@ func (a *App) usePort(number string) error {
 	if err := a.b.UsePort(n); err != nil {
 		return err
 	}
+	a.tryPort()
+	return nil
+}
+
+// tryPort has the port tried again at once.
+func (a *App) tryPort() {
 	select {
 	case a.retry <- struct{}{}:
 	default: // it is told already
 	}
-	return nil
 }
 
 // checkUpdates asks the publisher and says what it found; a newer version also appears in the menu.
@@ -128,7 +155,7 @@ func (a *App) checkUpdates(ctx context.Context) error {
 	case u.Problem != "":
 		return fmt.Errorf("%s", u.Problem)
 	case u.Available != nil:
-		return a.Show(pages[tray.ShowUpdate])
+		return a.Show(placeUpdates)
 	}
 	a.notify.send(note{title: a.say("notify.upToDate.title"), body: a.say("notify.upToDate.body", "version", u.Version)})
 	return nil

@@ -2,6 +2,7 @@ package app
 
 import (
 	"log/slog"
+	"net/url"
 	"sync"
 	"time"
 
@@ -72,7 +73,7 @@ func news(old, now tray.State, want config.Notifications, say tray.Say) []note {
 			if a.NeedsSignIn && a.Enabled && !asked[a.ID] {
 				out = append(out, note{
 					cause: "sign in/" + a.ID, title: say("notify.signIn.title"),
-					body: say("notify.signIn.body", "provider", a.ProviderName, "account", a.Name), page: "#/accounts/" + a.ID + "?signin",
+					body: say("notify.signIn.body", "provider", a.ProviderName, "account", a.Name), page: placeSignIn + url.QueryEscape(a.ID),
 				})
 			}
 		}
@@ -83,15 +84,15 @@ func news(old, now tray.State, want config.Notifications, say tray.Say) []note {
 			if !until.IsZero() {
 				body = say("notify.exhausted.until", "time", tray.Clock(until, now.Now))
 			}
-			out = append(out, note{cause: "exhausted/" + p.ID, title: say("notify.exhausted.title", "provider", p.Name), body: body, page: "#/accounts"})
+			out = append(out, note{cause: "exhausted/" + p.ID, title: say("notify.exhausted.title", "provider", p.Name), body: body, page: placeAccounts})
 		}
 	}
 	if want.Port && old.Base != "" && now.Base != "" && old.Base != now.Base {
-		out = append(out, note{cause: "moved/" + now.Base, title: say("notify.moved.title"), body: say("notify.moved.body", "address", now.Base), page: "#/apps"})
+		out = append(out, note{cause: "moved/" + now.Base, title: say("notify.moved.title"), body: say("notify.moved.body", "address", now.Base), page: placeApps})
 	}
 	if v := now.Update.Version; want.Update && v != "" && v != old.Update.Version {
 		out = append(out, note{
-			cause: "update/" + v, title: say("notify.update.title", "version", v), body: say("notify.update.body"), page: pages[tray.ShowUpdate],
+			cause: "update/" + v, title: say("notify.update.title", "version", v), body: say("notify.update.body"), page: placeUpdates,
 		})
 	}
 	return out

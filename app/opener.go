@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,7 +29,6 @@ type opener struct {
 
 	mu    sync.Mutex // guards what follows
 	child *child
-	base  string // where the page came from
 	ended bool
 	jobs  sync.WaitGroup
 }
@@ -42,6 +42,7 @@ type child struct {
 	noGPU  bool
 	wanted bool // it was told to go; guarded by opener.mu
 	page   string
+	base   string // where its page comes from; guarded by opener.mu
 }
 
 // loadPatience is how long a window may take to show the page before it is tried another way.
@@ -59,11 +60,18 @@ func newOpener(a *App) *opener {
 			return append(c, "--language="+a.language)
 		},
 		link: func(ctx context.Context, page string) (string, error) {
+			if address := a.waitingPage(); address != "" {
+				return address, nil
+			}
 			t, err := a.b.OpenPage(ctx)
 			return t.URL.Reveal() + page, err
 		},
 		browse: a.o.Browse,
-		opened: func() { a.memory.once(func(m *remembered) *bool { return &m.Seen }) },
+		opened: func() {
+			if a.waitingPage() == "" {
+				a.memory.once(func(m *remembered) *bool { return &m.Seen })
+			}
+		},
 		memory: a.memory, log: a.log,
 	}
 }
@@ -152,7 +160,7 @@ func (w *opener) start(command []string, page string, noGPU bool) error {
 	cmd := exec.Command(command[0], command[1:]...) //nolint:noctx // it lives until it is closed
 	cmd.Stderr = lines{w.log}
 	cmd.WaitDelay = 2 * time.Second // the processes of the web view hold it too
-	c := &child{cmd: cmd, loaded: make(chan struct{}), gone: make(chan struct{}), noGPU: noGPU, page: page}
+	c := &child{cmd: cmd, loaded: make(chan struct{}), gone: make(chan struct{}), noGPU: noGPU, page: page, base: baseOf(address)}
 	if c.in, err = cmd.StdinPipe(); err != nil {
 		return err
 	}
@@ -246,16 +254,31 @@ const exitNoLibrary = 127
 func (w *opener) moved(base string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	old := w.base
-	w.base = base
-	if base == "" || old == "" || base == old || w.child == nil {
+	if base == "" || w.child == nil || w.child.base == base {
 		return
 	}
+	w.child.base = base
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if address, err := w.link(ctx, ""); err == nil {
 		_, _ = io.WriteString(w.child.in, window.Command{Do: window.CmdURL, Arg: address}.Line()) // one that is ending needs no address
 	}
+}
+
+// baseOf is the first part of an address: "http://127.0.0.1:8390".
+func baseOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// isOpen reports whether there is a window.
+func (w *opener) isOpen() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.child != nil
 }
 
 // quit closes the window and lets none be opened any more.

@@ -424,12 +424,12 @@ func (b *Backend) settingsChanged(_, cfg *config.Config) {
 func (b *Backend) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	b.mu.Lock()
-	b.quit = cancel
-	b.mu.Unlock()
 	if err := b.listen(ctx); err != nil {
 		return err
 	}
+	b.mu.Lock()
+	b.quit = cancel
+	b.mu.Unlock()
 	first, made, err := b.keys.First(ctx, "first")
 	if err != nil {
 		return fmt.Errorf("making the first client key: %w", err)

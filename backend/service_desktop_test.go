@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"patchbay/backend/api"
@@ -152,5 +153,61 @@ func TestRunAgainAfterThePortWasTaken(t *testing.T) {
 	}
 	if err := wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestWhileItsPortIsTakenCommandsFindTheWaitingRoom(t *testing.T) {
+	b := openTest(t, "", nil)
+	ctx := t.Context()
+	var quits atomic.Int32
+	w, err := b.OpenWaitingRoom(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "page "+r.URL.Path) }), func() { quits.Add(1) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := Running(ctx, b.o.Paths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := ok(client.Status(ctx))(t); st.Base != "" || st.Version != "1.2.3" {
+		t.Errorf("%+v", st)
+	}
+	if err := client.Quit(ctx); err != nil || quits.Load() != 1 {
+		t.Error(err, quits.Load())
+	}
+	_, err = b.OpenPage(ctx)
+	refused(t, err, apierror.Unsupported, "", "does not listen")
+	get := func(path, host string) (*http.Response, string) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.Base+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		return answer(t, req)
+	}
+	at := strings.TrimPrefix(w.Base, "http://")
+	for _, tc := range []struct {
+		path, host string
+		code       int
+		text       string
+	}{
+		{"/ui/x", at, 200, "page /ui/x"}, {"/ui/x", "evil.example", 403, "not an address"}, {"/v1/models", at, 404, ""},
+		{"/api/status", at, 401, ""}, {"/api/ui/session", at, 404, ""},
+	} {
+		if resp, text := get(tc.path, tc.host); resp.StatusCode != tc.code || !strings.Contains(text, tc.text) {
+			t.Errorf("%s for %s: %s", tc.path, tc.host, text)
+		}
+	}
+
+	// Once it listens, commands find it there, and the room may go.
+	wait := run(t, b)
+	w.Close()
+	if client, err = Running(ctx, b.o.Paths); err != nil {
+		t.Fatal(err)
+	}
+	if st := ok(client.Status(ctx))(t); st.Base != b.Base() {
+		t.Errorf("%+v", st)
+	}
+	if err := errors.Join(client.Quit(ctx), wait()); err != nil || quits.Load() != 1 {
+		t.Error(err, quits.Load())
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"patchbay/backend/api"
+	"patchbay/backend/apierror"
 	"patchbay/backend/clientkey"
 	"patchbay/backend/page"
 	"patchbay/backend/secret"
@@ -26,6 +27,9 @@ func (b *Backend) page() http.Handler {
 
 // OpenPage implements api.PageService.
 func (b *Backend) OpenPage(context.Context) (api.Ticket, error) {
+	if b.Base() == "" {
+		return api.Ticket{}, apierror.New(apierror.Unsupported, "Patchbay does not listen, so its page cannot be opened; patchbay doctor says why")
+	}
 	ticket, until := b.sessions.Ticket()
 	return api.Ticket{URL: api.PageURL(b.Base(), ticket), Expires: until}, nil
 }

@@ -72,7 +72,6 @@ const failureAge = time.Hour
 type Update struct {
 	Can     bool   // one can be looked for
 	Version string // a newer one; "" = none is known
-	Ready   bool   // it only needs a restart
 }
 
 // Login says whether Patchbay starts when the person logs in.
@@ -159,7 +158,6 @@ const (
 	UsePort        Verb = "use_port" // ID is the number
 	CheckUpdates   Verb = "check_updates"
 	ShowUpdate     Verb = "show_update"
-	Restart        Verb = "restart"
 	StartAtLogin   Verb = "start_at_login" // ID is on or off: what is wanted
 	Quit           Verb = "quit"
 )
@@ -474,14 +472,13 @@ func (b builder) program() []Item {
 		login.Label = b.say("tray.startBlocked")
 	}
 	u := b.s.Update
-	restart := Item{ID: "restart", Hidden: !u.Ready, Click: Click{Do: Restart}}
-	found := Item{ID: "update", Hidden: u.Ready || u.Version == "", Click: Click{Do: ShowUpdate}}
+	found := Item{ID: "update", Hidden: u.Version == "", Click: Click{Do: ShowUpdate}}
 	if u.Version != "" {
-		restart.Label, found.Label = b.say("tray.restartToUpdate", "version", u.Version), b.say("tray.updateFound", "version", u.Version)
+		found.Label = b.say("tray.updateFound", "version", u.Version)
 	}
 	return []Item{
 		{ID: "network", Label: b.say("tray.network"), Click: Click{Do: OpenNetwork}, Hidden: !b.s.LAN},
-		restart, found,
+		found,
 		{ID: "check-updates", Label: b.say("tray.checkUpdates"), Click: Click{Do: CheckUpdates}, Hidden: !u.Can || u.Version != ""},
 		login,
 		{ID: "quit", Label: b.say("tray.quit"), Click: Click{Do: Quit}},

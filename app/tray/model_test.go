@@ -178,8 +178,6 @@ func TestEntriesThatComeAndGo(t *testing.T) {
 		{"open to the network", func(s *State) { s.LAN = true }, []string{"\nOpen to the network: on -> open_network\n"}, nil},
 		{"not open to the network", func(*State) {}, nil, []string{"network"}},
 		{"an update to look at", func(s *State) { s.Update.Version = "0.9.3" }, []string{"\nVersion 0.9.3 is available … -> show_update\n"}, []string{"Check for", "Restart"}},
-		{"an update that waits for a restart", func(s *State) { s.Update = Update{true, "0.9.3", true} },
-			[]string{"\nRestart to update to 0.9.3 -> restart\n"}, []string{"Check for", "is available"}},
 		{"no way to look for updates", func(s *State) { s.Update = Update{} }, nil, []string{"pdate"}},
 		{"starts at login", func(s *State) { s.Login = LoginOn }, []string{"\n(x) Start at login -> start_at_login off\n"}, nil},
 		{"the system switched that off", func(s *State) { s.Login = LoginBlocked }, []string{"\n( ) Start at login (switched off by the system) -> start_at_login on\n"}, nil},

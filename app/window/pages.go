@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"html/template"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -35,6 +36,35 @@ for (const what of ["again", "close"]) {
 	};
 }
 </script>`))
+
+var takenTemplate = template.Must(template.New("taken").Parse(head + `
+<main><h1>{{.Title}}</h1><p>{{.Body}}</p><p>{{if .Use}}<button id="use" autofocus>{{.Use}}</button> {{end}}<button id="again">{{.Again}}</button></p>
+{{if .Use}}<p>{{.After}}</p>{{end}}<p id="problem" role="alert"></p></main>
+<script>
+const buttons = document.querySelectorAll("button");
+for (const b of buttons) b.onclick = async () => {
+	for (const each of buttons) each.disabled = true;
+	const answer = await fetch(b.id, {method: "POST"}).catch(() => undefined);
+	document.getElementById("problem").textContent = answer && !answer.ok ? await answer.text() : "";
+	for (const each of buttons) each.disabled = false;
+};
+setInterval(async () => {
+	const answer = await fetch("link").catch(() => undefined);
+	const address = answer && answer.ok ? await answer.text() : "";
+	if (address) location.replace(address);
+}, 1000);
+</script>`))
+
+// Taken is the page that says that another program has Patchbay's port: shown in the window, and in the browser where there is
+// none. Its buttons post to "use" and "again" beside it; "link" answers with where to go on, once there is such a place.
+type Taken struct {
+	Title, Body string
+	Use, After  string // take another port, and what that means; "" = none was found
+	Again       string
+}
+
+// Write writes the page.
+func (t Taken) Write(w io.Writer) error { return takenTemplate.Execute(w, t) }
 
 const head = `<!doctype html><meta charset="utf-8"><title>Patchbay</title><style>
 :root { color-scheme: light dark }

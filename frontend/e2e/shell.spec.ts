@@ -24,6 +24,15 @@ test("a link works once; without one the page says how to get in", async ({ page
 	await expectAccessible(other);
 });
 
+test("a link that leads to a place opens there, also in a tab that is in already", async ({ page, demo }) => {
+	await page.goto((await demo.link()) + "#/settings/updates");
+	await expect(page.getByRole("heading", { level: 1, name: "Settings" })).toBeVisible();
+	await expect(page).toHaveURL(/\/ui\/#\/settings\/updates$/);
+	await page.goto((await demo.link()) + "#/accounts?add=1");
+	await expect(page.getByRole("dialog")).toBeVisible();
+	await expect(page).toHaveURL(/\/ui\/#\/accounts\?add=1$/);
+});
+
 test("the palette goes anywhere by keyboard, and the focus comes back", async ({ open }) => {
 	const page = await open();
 	await page.keyboard.press("Control+k");

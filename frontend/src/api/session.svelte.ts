@@ -66,9 +66,9 @@ export function startSession(): void {
 }
 
 function takeTicket(): boolean {
-	const ticket = /^#t=([\w-]+)$/.exec(location.hash);
+	const ticket = /^#t=([\w-]+)(#\/.*)?$/.exec(location.hash); // the window is opened at a place of the page
 	if (!ticket) return false;
-	history.replaceState(null, "", location.pathname + location.search + "#/");
+	history.replaceState(null, "", location.pathname + location.search + (ticket[2] ?? "#/"));
 	session.trade({ ticket: ticket[1] ?? "" }).catch((e: unknown) => {
 		if (session.token) {
 			session.state = "open"; // a used ticket in a tab that is in already, as after "duplicate tab"
