@@ -25,7 +25,7 @@ run: build ## set up, build and start Patchbay; it prints what to do next
 	./$(BIN) serve
 
 .PHONY: serve
-serve: run ## the same: headless until the window exists
+serve: run ## the same
 
 .PHONY: demo
 demo: build ## the whole product against simulated upstreams, no account needed
@@ -169,7 +169,7 @@ test-packages: ## build the Linux packages twice and compare; install, start and
 	./build/package/test.sh
 
 .PHONY: test-wine
-test-wine: ## the Windows program and its installer under Wine: serve, keychain, silent install and uninstall
+test-wine: ## the Windows program and its installer under Wine: serve, keychain, tray, start at login, silent install and uninstall
 	./build/windows/test-wine.sh
 
 .PHONY: icons
