@@ -20,12 +20,16 @@ COVERAGE := 85
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+# On a desktop the window is built as well, where what it needs is installed; without it the page opens in the browser.
+HERE_WINDOW := $(shell [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] && command -v gcc >/dev/null && pkg-config --exists webkit2gtk-4.1 2>/dev/null && echo window)
+
 .PHONY: run
-run: build ## set up, build and start Patchbay; it prints what to do next
-	./$(BIN) serve
+run: build $(HERE_WINDOW) ## set up, build and start Patchbay: in the tray of a desktop; elsewhere it prints what to do next
+	./$(BIN)
 
 .PHONY: serve
-serve: run ## the same
+serve: build ## set up, build and start Patchbay without a desktop
+	./$(BIN) serve
 
 .PHONY: demo
 demo: build ## the whole product against simulated upstreams, no account needed

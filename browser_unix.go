@@ -18,7 +18,7 @@ func startBrowser(address string) error {
 	if runtime.GOOS == "darwin" {
 		return start(exec.Command("/usr/bin/open", address))
 	}
-	if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+	if !hasScreen() {
 		return errNoBrowser // a text browser would take the terminal
 	}
 	for _, o := range openers {
@@ -33,6 +33,11 @@ func startBrowser(address string) error {
 		}
 	}
 	return errNoBrowser
+}
+
+// hasScreen reports whether a person looks at a desktop here, and not at a terminal of a server.
+func hasScreen() bool {
+	return runtime.GOOS == "darwin" || os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != ""
 }
 
 // start does not wait: some openers live as long as the browser.

@@ -47,6 +47,9 @@ func (a *app) desktop(ctx context.Context, f desktopFlags) error {
 	case f.quit:
 		return a.quitRunning(ctx)
 	}
+	if !a.screen() {
+		return a.withoutDesktop(ctx, f)
+	}
 	paths, err := a.paths()
 	if err != nil {
 		return err
@@ -60,6 +63,16 @@ func (a *app) desktop(ctx context.Context, f desktopFlags) error {
 		Hidden:  f.hidden, Browse: a.browse, Exe: exe,
 		Ready: func(base string) { fmt.Fprintf(a.out, "Patchbay %s listens on %s\n", versionText(), base) },
 	})
+	if errors.Is(err, backend.ErrRunning) {
+		return a.raise(ctx, f.hidden)
+	}
+	return err
+}
+
+// withoutDesktop is Patchbay on a server, or in a session over the network: nobody would find its window.
+func (a *app) withoutDesktop(ctx context.Context, f desktopFlags) error {
+	fmt.Fprint(a.out, "There is no desktop here: Patchbay starts without tray and window, as `patchbay serve` does.\n\n")
+	err := a.serve(ctx, serveFlags{})
 	if errors.Is(err, backend.ErrRunning) {
 		return a.raise(ctx, f.hidden)
 	}

@@ -60,6 +60,26 @@ func TestWithoutACommandTheDesktopStarts(t *testing.T) {
 	r.check(t, 4, "no window") // this build has none; the parent opens the browser then
 }
 
+func TestWithoutAScreenPatchbayServesAndSaysHowToReachIt(t *testing.T) {
+	t.Setenv("PATCHBAY_HOME", t.TempDir())
+	b := newBench()
+	b.server = true
+	b.desk = func(context.Context, shell.Options) error { t.Error("the tray was started"); return nil }
+	b.run(t).check(t, exitOK, "no desktop here", "listens on http://127.0.0.1:8390", "pb-first", "/ui/#t=")
+
+	svc := another(t)
+	svc.Err = nil
+	b.startErr = backend.ErrRunning
+	b.run(t).check(t, exitOK, "no desktop here")
+	if len(svc.Shown) != 1 {
+		t.Errorf("the one that runs was asked %d times to show its window", len(svc.Shown))
+	}
+	b.run(t, "--hidden").check(t, exitOK)
+	if len(svc.Shown) != 1 {
+		t.Error("a hidden start leaves it alone")
+	}
+}
+
 func TestASecondStartShowsTheWindowOfTheFirst(t *testing.T) {
 	svc := another(t)
 	r, _ := desk(t, backend.ErrRunning)

@@ -40,6 +40,8 @@ type app struct {
 	browse func(address string) error
 	// desk runs the program on a desktop; it is called on the main goroutine.
 	desk func(ctx context.Context, o shell.Options) error
+	// screen reports whether there is a desktop at all.
+	screen func() bool
 	// start opens the whole program, to be run.
 	start func(ctx context.Context, o startOptions) (program, error)
 
@@ -48,7 +50,7 @@ type app struct {
 }
 
 func newApp() *app {
-	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, prompt: promptTerminal, open: openService, browse: openBrowser, desk: shell.Run, start: startProgram}
+	return &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, prompt: promptTerminal, open: openService, browse: openBrowser, desk: shell.Run, screen: hasScreen, start: startProgram}
 }
 
 // run carries out one command line and returns the exit code.

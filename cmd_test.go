@@ -40,6 +40,7 @@ type bench struct {
 	startErr error
 	started  startOptions
 	desk     func(context.Context, shell.Options) error
+	server   bool   // there is no screen
 	browsed  string // the page that was opened
 }
 
@@ -60,6 +61,7 @@ func (b *bench) run(t *testing.T, args ...string) result {
 		},
 		browse: func(address string) error { b.browsed = address; return nil },
 		desk:   b.desk,
+		screen: func() bool { return !b.server },
 		open: func(context.Context, *app) (api.Service, func() error, error) {
 			b.opened++
 			return b.svc, func() error { b.closed++; return nil }, nil
