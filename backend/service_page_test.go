@@ -7,6 +7,9 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"patchbay/backend/api"
 	"patchbay/backend/secret"
 	"patchbay/backend/simulator"
@@ -95,5 +98,48 @@ func TestPageIsServedAndGuarded(t *testing.T) {
 		if w := ask(t, b, "GET", path, "", map[string]string{"Host": "evil.example:8390", "Authorization": "Bearer " + b.token.Reveal()}); w.Code != http.StatusForbidden {
 			t.Errorf("%s by a foreign name: %d", path, w.Code)
 		}
+	}
+}
+
+// TestEveryCallRefusesForeigners takes the calls from the description that Patchbay serves of itself: a page elsewhere that had
+// its name point here (DNS rebinding), that sends a form, or that opens a WebSocket, is refused even with a token that counts.
+func TestEveryCallRefusesForeigners(t *testing.T) {
+	b := openTest(t, "", func(o *Options) { o.Page = fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}} })
+	bearer := "Bearer " + b.token.Reveal()
+	w := ask(t, b, "GET", "/api/openapi.json", "", map[string]string{"Authorization": bearer})
+	var described struct {
+		Paths map[string]map[string]jsontext.Value `json:"paths"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &described); err != nil {
+		t.Fatal(w.Code, err)
+	}
+	calls := [][2]string{{"GET", "/api/feed"}, {"GET", "/api/openapi.json"}, {"GET", "/api/nothing"}}
+	for path, methods := range described.Paths {
+		for method := range methods {
+			calls = append(calls, [2]string{strings.ToUpper(method), strings.NewReplacer("{", "", "}", "").Replace(path)})
+		}
+	}
+	if len(calls) < 90 {
+		t.Error("the description names only", len(calls), "calls")
+	}
+	for _, call := range calls {
+		for name, head := range map[string]map[string]string{
+			"foreign name":           {"Host": "evil.example:8390"},
+			"foreign name and page":  {"Host": "evil.example:8390", "Origin": "http://evil.example:8390"},
+			"form of a foreign page": {"Origin": "https://evil.example", "Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "cross-site"},
+			"form of a file":         {"Origin": "null", "Content-Type": "text/plain"},
+			"WebSocket of a foreign page": {
+				"Origin": "https://evil.example", "Connection": "Upgrade", "Upgrade": "websocket", "Sec-Websocket-Version": "13",
+				"Sec-Websocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-Websocket-Protocol": "patchbay.v1, bearer." + b.token.Reveal(),
+			},
+		} {
+			head["Authorization"] = bearer
+			if w := ask(t, b, call[0], call[1], "x=1", head); w.Code != http.StatusForbidden {
+				t.Errorf("%s %s, %s: %d %s", call[0], call[1], name, w.Code, w.Body)
+			}
+		}
+	}
+	if w := ask(t, b, "GET", "/api/status", "", map[string]string{"Authorization": bearer}); w.Code != http.StatusOK {
+		t.Error("the token did not count, or a stranger's call did something:", w.Code, w.Body)
 	}
 }
