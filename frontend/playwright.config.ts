@@ -1,7 +1,10 @@
 import { defineConfig } from "@playwright/test";
+import { existsSync } from "node:fs";
 
-// The browser is the system's own: nothing is downloaded.
-const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+// The browser is the system's own: nothing is downloaded. Debian's headless shell is the same Chromium without the windows
+// of a browser around each page, at half the price.
+const browsers = ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium"];
+const executablePath = process.env["CHROMIUM"] ?? browsers.find((b) => existsSync(b)) ?? "/usr/bin/chromium";
 const browser = {
 	launchOptions: { executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-extensions"] },
 	viewport: { width: 1280, height: 800 },
@@ -11,7 +14,8 @@ export default defineConfig({
 	testDir: "e2e",
 	outputDir: "test-results",
 	fullyParallel: false,
-	workers: Number(process.env["WORKERS"] ?? 1),
+	// Each has a browser and a demo of its own; a file's tests stay together.
+	workers: Number(process.env["WORKERS"] ?? 2),
 	forbidOnly: true,
 	// Machines of CI are slow and shared: these only end what hangs.
 	timeout: 180_000,
@@ -21,6 +25,7 @@ export default defineConfig({
 	projects: [
 		{ name: "unit", testMatch: /unit\/.*\.test\.ts/ },
 		{ name: "page", testMatch: /[^/]*\.spec\.ts/ },
+		...(process.env["PATCHBAY_LONG"] ? [{ name: "long", testMatch: /\.long\.ts/ }] : []),
 		...(process.env["PATCHBAY_SCREENSHOTS"] ? [{ name: "screenshots", testMatch: /screenshots\.shot\.ts/ }] : []),
 	],
 });

@@ -72,3 +72,47 @@ test("an app is connected, and limited", async ({ demo, open }) => {
 	expect(made?.limits?.["models"] ?? []).toEqual([]);
 	await demo.api("DELETE", `/api/keys/${made?.id}?remove=true`);
 });
+
+test("a revoked key is refused at the next request, in the words of every protocol, and leaves the list", async ({ demo, open }) => {
+	const { key } = await demo.api<{ key: string }>("POST", "/api/keys", { name: "Old laptop" });
+	const hello = [{ role: "user", content: "Hello" }];
+	const asks: [path: string, header: string, body: object, told: Record<string, unknown>][] = [
+		["/v1/chat/completions", "authorization", { messages: hello }, { error: { code: "invalid_api_key" } }],
+		["/v1/responses", "authorization", { input: "Hello" }, { error: { code: "invalid_api_key" } }],
+		["/v1/messages", "x-api-key", { max_tokens: 64, messages: hello }, { type: "error", error: { type: "authentication_error" } }],
+		["/v1beta/models/gpt-4.1:generateContent", "x-goog-api-key", { contents: [{ parts: [{ text: "Hello" }] }] }, { error: { code: 401, status: "UNAUTHENTICATED" } }],
+		["/ollama/api/chat", "authorization", { stream: false, messages: hello }, { error: expect.any(String) as unknown }],
+	];
+	const ask = ([path, header, body]: (typeof asks)[number]) =>
+		fetch(demo.base + path, {
+			method: "POST",
+			headers: { [header]: header === "authorization" ? `Bearer ${key}` : key, "Content-Type": "application/json" },
+			body: JSON.stringify({ ...(!path.includes("models/") && { model: "gpt-4.1" }), ...body }),
+		});
+	for (const one of asks) {
+		const answer = await ask(one);
+		expect(answer.status, `${one[0]}: ${await answer.text()}`).toBe(200);
+	}
+
+	const page = await open("/apps");
+	await page.getByRole("button", { name: "More for Old laptop" }).click();
+	await page.getByRole("menuitem", { name: "Revoke …" }).click();
+	const dialog = page.getByRole("dialog");
+	await expect(dialog).toContainText("its next request is refused");
+	await expectAccessible(page);
+	await dialog.getByRole("button", { name: "Revoke Old laptop" }).click();
+	await expect(dialog).toBeHidden();
+	for (const one of asks) {
+		const answer = await ask(one);
+		expect(answer.status, one[0]).toBe(401);
+		expect(await answer.json()).toMatchObject(one[3]);
+	}
+
+	await expect(page.getByRole("listitem", { name: "Old laptop" })).toContainText("Revoked");
+	await page.getByRole("button", { name: "More for Old laptop" }).click();
+	await page.getByRole("menuitem", { name: "Remove from the list" }).click();
+	await dialog.getByRole("button", { name: "Remove from the list" }).click();
+	await expect(page.getByRole("listitem", { name: "Old laptop" })).toHaveCount(0);
+	expect((await ask(asks[0]!)).status).toBe(401);
+	expect(await keyOf(demo, "Old laptop")).toBeUndefined();
+});

@@ -1,6 +1,7 @@
-import { test as base, expect, type Page, type TestInfo } from "@playwright/test";
+import { test as base, expect, type Page } from "@playwright/test";
 import { type ChildProcessWithoutNullStreams, execFile, spawn } from "node:child_process";
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createRequire } from "node:module";
@@ -25,6 +26,7 @@ export class Patchbay {
 	private constructor(
 		readonly home: string,
 		private readonly args: string[],
+		private readonly env: Record<string, string> = {},
 	) {}
 
 	/** `patchbay demo`: simulated services and accounts for them. */
@@ -34,11 +36,18 @@ export class Patchbay {
 		return p;
 	}
 
-	/** `patchbay serve` on a fresh folder, with these settings. */
-	static async serve(config = ""): Promise<Patchbay> {
-		const home = mkdtempSync(join(tmpdir(), "patchbay-page-"));
-		if (config) writeFileSync(join(home, "config.yaml"), config, { mode: 0o600 });
-		const p = new Patchbay(home, ["serve", "--listen", "127.0.0.1:0"]);
+	/** `patchbay serve` on a fresh folder, with these settings. own = it listens where its settings say. */
+	static async serve(config = "", { own = false, env = {} }: { own?: boolean; env?: Record<string, string> } = {}): Promise<Patchbay> {
+		const p = new Patchbay(fresh(config), own ? ["serve"] : ["serve", "--listen", "127.0.0.1:0"], env);
+		await p.start();
+		return p;
+	}
+
+	/** `patchbay` as the system starts it at login, on a desktop that has nothing: no bus, no tray, no browser. */
+	static async desktop(): Promise<Patchbay> {
+		const home = fresh("server:\n  listen: 127.0.0.1:0\n");
+		const nothing = { PATH: home, HOME: home, XDG_CONFIG_HOME: join(home, "xdg"), DBUS_SESSION_BUS_ADDRESS: "unix:path=" + join(home, "none") };
+		const p = new Patchbay(home, ["--hidden"], nothing);
 		await p.start();
 		return p;
 	}
@@ -52,7 +61,7 @@ export class Patchbay {
 		const before = this.base && new URL(this.base).host;
 		const args = before ? this.args.map((a) => (a === "127.0.0.1:0" ? before : a)) : this.args;
 		this.output = "";
-		const child = spawn(program, args, { env: { ...process.env, PATCHBAY_KEYRING: "file", ...(this.home && { PATCHBAY_HOME: this.home }) } });
+		const child = spawn(program, args, { env: { ...process.env, PATCHBAY_KEYRING: "file", ...(this.home && { PATCHBAY_HOME: this.home }), ...this.env } });
 		this.#child = child;
 		const last = () => child.kill("SIGKILL"); // a test that failed did not come to its end
 		process.once("exit", last);
@@ -62,7 +71,7 @@ export class Patchbay {
 		await new Promise<void>((ready, fail) => {
 			child.stdout.on("data", (d) => {
 				this.output += String(d);
-				if (this.output.includes("Stop with Ctrl+C")) ready();
+				if (this.output.includes(args[0] === "--hidden" ? "listens on" : "Stop with Ctrl+C")) ready();
 			});
 			child.once("exit", (code) => fail(new Error(`patchbay ${args.join(" ")} ended with ${code}: ${errors}${this.output}`)));
 			child.once("error", fail);
@@ -125,6 +134,13 @@ export class Patchbay {
 	}
 }
 
+/** A folder for a program of its own. */
+function fresh(config: string): string {
+	const home = mkdtempSync(join(tmpdir(), "patchbay-page-"));
+	if (config) writeFileSync(join(home, "config.yaml"), config, { mode: 0o600 });
+	return home;
+}
+
 interface TestThings {
 	/** opens a page of Patchbay in a tab: `await open("/activity")` */
 	open: (path?: string, server?: Patchbay) => Promise<Page>;
@@ -174,8 +190,15 @@ interface Violation {
 	nodes: { target: string[]; failureSummary: string }[];
 }
 
-/** Holds the page to WCAG 2.2 AA and best practice in both themes: nothing serious, nothing critical. */
+/** The rules whose outcome hangs on colours: what the second theme can add. */
+const colourRules = ["color-contrast", "link-in-text-block"];
+
+/**
+ * Holds the page to WCAG 2.2 AA and best practice in both themes: nothing serious, nothing critical. While a dialog is open,
+ * it is the dialog that is looked at: what is behind it has a test of its own.
+ */
 export async function expectAccessible(page: Page): Promise<void> {
+	if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(axeSource);
 	for (const theme of ["light", "dark"] as const) {
 		await page.evaluate(async (t) => {
 			document.documentElement.dataset["theme"] = t;
@@ -184,11 +207,14 @@ export async function expectAccessible(page: Page): Promise<void> {
 			const moving = document.getAnimations().filter((a) => a instanceof CSSTransition);
 			await Promise.all(moving.map((a) => a.finished.catch(() => undefined)));
 		}, theme);
-		await page.evaluate(axeSource);
-		const violations = await page.evaluate(async () => {
-			const axe = (window as unknown as { axe: { run: (c: Document, o: object) => Promise<{ violations: Violation[] }> } }).axe;
-			return (await axe.run(document, { resultTypes: ["violations"] })).violations;
-		});
+		const violations = await page.evaluate(
+			async (rules) => {
+				const axe = (window as unknown as { axe: { run: (c: Node, o: object) => Promise<{ violations: Violation[] }> } }).axe;
+				const where = [...document.querySelectorAll("[role=dialog]")].at(-1) ?? document;
+				return (await axe.run(where, { resultTypes: ["violations"], ...(rules && { runOnly: rules }) })).violations;
+			},
+			theme === "light" ? undefined : colourRules,
+		);
 		const serious = violations.filter((v) => v.impact === "serious" || v.impact === "critical");
 		const where = (v: Violation) => v.nodes.map((n) => n.target.join(" ") + "\n" + n.failureSummary).join("\n");
 		expect(serious.map((v) => `${theme} ${v.id}: ${v.help}\n${where(v)}`)).toEqual([]);
@@ -209,7 +235,11 @@ export async function expectNoSidewaysScroll(page: Page): Promise<void> {
 	if (before) await page.setViewportSize(before);
 }
 
-/** A file for a test that has no place of its own. */
-export function scratch(info: TestInfo, name: string): string {
-	return info.outputPath(name);
+/** A port that nobody has. */
+export async function freePort(): Promise<number> {
+	const server = createServer();
+	await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
+	const { port } = server.address() as AddressInfo;
+	await new Promise((done) => server.close(done));
+	return port;
 }

@@ -1,15 +1,15 @@
 import type { Page } from "@playwright/test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
-import { expect, expectAccessible, expectNoSidewaysScroll, Patchbay, test } from "./harness";
+import { expect, expectAccessible, expectNoSidewaysScroll, freePort, Patchbay, test } from "./harness";
 
 const row = (page: Page, name: string) => page.getByRole("listitem", { name, exact: true });
 
 test("settings change by page and by file, in every open page, and what is refused stays to be mended", async ({ demo, open, context }) => {
 	const services = (await demo.api<{ items: { id: string; base_url?: string }[] }>("GET", "/api/providers")).items;
-	process.env["PATCHBAY_TIMEOUTS_TOTAL"] = "1h";
-	const own = await Patchbay.serve(`credential_files:\n  enabled: false\nproviders:\n  openai:\n    base_url: ${services.find((p) => p.id === "openai")?.base_url}\n`);
-	delete process.env["PATCHBAY_TIMEOUTS_TOTAL"];
+	const url = services.find((p) => p.id === "openai")?.base_url;
+	const own = await Patchbay.serve(`credential_files:\n  enabled: false\nproviders:\n  openai:\n    base_url: ${url}\n`, { env: { PATCHBAY_TIMEOUTS_TOTAL: "1h" } });
 	const file = join(own.folder, "config.yaml");
 	try {
 		const page = await open("/settings", own);
@@ -170,4 +170,145 @@ test("a backup is saved and taken in again", async ({ open }) => {
 	await page.getByRole("button", { name: "Restore", exact: true }).click();
 	await expect(page.getByRole("dialog", { name: "Restored" })).toBeVisible();
 	await page.getByRole("button", { name: "Done" }).click();
+});
+
+test.describe.serial("what moves", () => {
+	let own: Patchbay;
+	let ollama: number;
+	test.beforeAll(async ({ demo }) => {
+		const services = (await demo.api<{ items: { id: string; base_url?: string }[] }>("GET", "/api/providers")).items;
+		ollama = await freePort();
+		const settings = [
+			"credential_files:",
+			"  enabled: false",
+			"server:",
+			`  listen: 127.0.0.1:${await freePort()}`,
+			"  ollama_listener:",
+			`    listen: 127.0.0.1:${ollama}`,
+			"providers:",
+			"  openai:",
+			`    base_url: ${services.find((p) => p.id === "openai")?.base_url}`,
+			"",
+		];
+		const key = Buffer.alloc(32, "k").toString("base64");
+		own = await Patchbay.serve(settings.join("\n"), { own: true, env: { PATCHBAY_VAULT_KEY: key } });
+		await own.api("POST", "/api/accounts", { provider: "openai", key: "sk-sim-demo" });
+	});
+	test.afterAll(async () => own.close());
+
+	test("the port moves and this page with it; one that is taken is named, and nothing moves", async ({ open }) => {
+		const page = await open("/settings", own);
+		const before = own.base;
+		const field = page.getByRole("textbox", { name: "Port", exact: true });
+		const squatter = createServer();
+		await new Promise<void>((ready) => squatter.listen(0, "127.0.0.1", ready));
+		const taken = (squatter.address() as { port: number }).port;
+		await field.fill(String(taken));
+		await field.press("Enter");
+		await expect(row(page, "Port").getByRole("alert")).toContainText(`could not move to 127.0.0.1:${taken}`);
+		await field.press("Escape");
+		await expect(field).toHaveValue(new URL(before).port);
+		expect(page.url()).toContain(before);
+		squatter.close();
+
+		const free = await freePort();
+		await field.fill(String(free));
+		await field.press("Enter");
+		await page.waitForURL(`http://127.0.0.1:${free}/**`);
+		await expect(page.getByRole("navigation", { name: "Pages" })).toBeVisible();
+		expect(await (await fetch(`http://127.0.0.1:${free}/`)).text()).toContain("running");
+		await expect.poll(() => fetch(before).then(() => "answers", () => "gone")).toBe("gone");
+		expect(readFileSync(join(own.folder, "config.yaml"), "utf8")).toContain(String(free));
+		own.base = `http://127.0.0.1:${free}`;
+	});
+
+	test("the Ollama port is opened, needs a key unless told otherwise, and is closed", async ({ open }) => {
+		const page = await open("/settings", own);
+		const ask = () =>
+			fetch(`http://127.0.0.1:${ollama}/api/chat`, { method: "POST", body: JSON.stringify({ model: "gpt-4.1", stream: false, messages: [{ role: "user", content: "Hello" }] }) }).then(
+				(r) => r.status,
+				() => 0,
+			);
+		expect(await ask()).toBe(0);
+		const port = page.getByRole("switch", { name: "Ollama port", exact: true });
+		await port.click();
+		await expect(row(page, "Ollama port")).toContainText(`Also answers at http://127.0.0.1:${ollama}`);
+		expect(await ask()).toBe(401);
+		await page.getByRole("switch", { name: "Ollama port without a key" }).click();
+		await page.getByRole("dialog").getByRole("button", { name: "Let programs in without a key" }).click();
+		await expect(row(page, "Ollama port without a key")).toContainText("any program on this computer may use your accounts there");
+		await expect.poll(ask).toBe(200);
+		await port.click();
+		await expect(row(page, "Ollama port")).toContainText("apps that only know Ollama do not find Patchbay");
+		await expect.poll(ask).toBe(0);
+	});
+
+	test("the key of the vault moves to another place, and what it sealed opens there", async ({ open }) => {
+		const page = await open("/settings/backup", own);
+		const vault = row(page, "Where logins are kept");
+		await expect(vault).toContainText("The key comes from PATCHBAY_VAULT_KEY.");
+		await vault.getByRole("button", { name: "Move …" }).click();
+		const dialog = page.getByRole("dialog", { name: "Where logins are kept" });
+		await expect(dialog.getByRole("radio", { name: "The system keychain" })).toBeDisabled();
+		await expect(dialog.getByRole("button", { name: "Move the key" })).toBeDisabled();
+		await expectAccessible(page);
+		await dialog.getByRole("radio", { name: "A file" }).check();
+		await dialog.getByRole("button", { name: "Move the key" }).click();
+		await expect(dialog).toBeHidden();
+		await expect(vault).not.toContainText("PATCHBAY_VAULT_KEY");
+		expect(existsSync(join(own.folder, "vault.key"))).toBe(true);
+		expect((await own.ask("gpt-4.1")).status).toBe(200);
+	});
+
+	test("updates: a build without a publisher says so; a newer version is offered with what is new", async ({ open }) => {
+		const page = await open("/settings/updates", own);
+		const version = page.getByRole("listitem").filter({ has: page.getByRole("button", { name: "Check now" }) });
+		await expect(version).toContainText("This build knows no publisher to ask.");
+		await expect(version.getByRole("button", { name: "Check now" })).toBeDisabled();
+
+		// What a published build would be told.
+		const known = { version: "1.0.0", enabled: true, possible: true };
+		const release = {
+			version: "1.2.0",
+			security: true,
+			notes: "https://example.com/notes",
+			package: { kind: "deb", url: "https://example.com/patchbay.deb", size: 12_000_000, sha256: "00" },
+		};
+		let answer: object = { ...known, problem: "The list of releases cannot be reached." };
+		await page.route("**/api/update", (route) => route.fulfill({ json: known }));
+		await page.route("**/api/update/check", (route) => route.fulfill({ json: answer }));
+		await page.reload();
+		await expect(version).toContainText("Not checked yet.");
+		await version.getByRole("button", { name: "Check now" }).click();
+		await expect(version.getByRole("alert")).toContainText("cannot be reached");
+		answer = { ...known, checked: new Date().toISOString(), available: release };
+		await version.getByRole("button", { name: "Check now" }).click();
+		await expect(version).toContainText("Version 1.2.0 is there. It mends a security hole.");
+		await expect(version.getByRole("alert")).toHaveCount(0);
+		await expect(version.getByRole("link", { name: "What is new" })).toHaveAttribute("href", release.notes);
+		await expect(version.getByRole("link", { name: /^Download deb, \d+ MB$/ })).toHaveAttribute("href", release.package.url);
+		await expectAccessible(page);
+	});
+});
+
+test("starting at login is what the system says it is", async ({ open }) => {
+	test.skip(process.platform !== "linux", "elsewhere it would change the real system");
+	const own = await Patchbay.desktop();
+	try {
+		const page = await open("/settings", own);
+		const login = page.getByRole("switch", { name: "Start at login" });
+		const file = join(own.folder, "xdg/autostart/dev.patchbay.Patchbay.desktop");
+		await expect(row(page, "Start at login")).toContainText("it is off");
+		await login.click();
+		await expect(row(page, "Start at login")).toContainText("it is on");
+		expect(readFileSync(file, "utf8")).toMatch(/^Exec=.*"--hidden"$/m);
+		writeFileSync(file, readFileSync(file, "utf8").replace(/^Exec=.*$/m, 'Exec="/opt/other" "--hidden"'));
+		await page.reload();
+		await expect(row(page, "Start at login")).toContainText("The system would start another program: /opt/other");
+		await login.click();
+		await expect(row(page, "Start at login")).toContainText("it is off");
+		expect(existsSync(file)).toBe(false);
+	} finally {
+		await own.close();
+	}
 });

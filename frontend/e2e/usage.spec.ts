@@ -73,4 +73,28 @@ test.describe.serial("usage and data set", () => {
 		await page.getByRole("button", { name: "Clear" }).click();
 		await expect(page.getByText(/2 lines of 2 kept requests/)).toBeVisible();
 	});
+
+	test("an export shows how far it is, and is given up without leaving a file", async ({ open, context }) => {
+		await (await own.ask("gpt-4.1", "A long story. ".repeat(30_000))).text();
+		const page = await open("/dataset", own);
+		await expect(page.getByText(/3 lines of 3 kept requests/)).toBeVisible();
+		let saved = 0;
+		page.on("download", () => saved++);
+		const slow = await context.newCDPSession(page);
+		await slow.send("Network.enable");
+		await slow.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: 20_000, uploadThroughput: -1 });
+		await page.getByRole("button", { name: "Download" }).click();
+		await expect(page.getByRole("progressbar", { name: "Writing the data set" })).toBeVisible();
+		await expect(page.getByRole("status").filter({ hasText: /[1-9]\d* KB/ })).toBeVisible();
+		await page.getByRole("button", { name: "Cancel" }).click();
+		await expect(page.getByText("Cancelled. Nothing was saved.")).toBeVisible();
+		await expect(page.getByRole("progressbar")).toHaveCount(0);
+		expect(saved).toBe(0);
+
+		await slow.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
+		const download = page.waitForEvent("download");
+		await page.getByRole("button", { name: "Download" }).click();
+		expect(readFileSync(await (await download).path(), "utf8").trim().split("\n")).toHaveLength(3);
+		expect(saved).toBe(1);
+	});
 });
