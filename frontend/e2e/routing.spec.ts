@@ -91,8 +91,11 @@ test("the tester says who would answer and why, and the next request goes there"
 	await tester.getByLabel("Model").fill("gpt-4.1");
 	await page.keyboard.press("Escape");
 	await expect(tester.getByRole("status")).toContainText("OpenAI,");
+	let n = 0;
 	await expect(async () => {
-		const next = await demo.ask("gpt-4.1"); // which has the service tell the first account to rest, for a while
+		// A conversation of its own, or it would stay with the account that answered it before. It has the service tell the first
+		// account to rest, for a while.
+		const next = await demo.ask("gpt-4.1", `Question ${n++}`);
 		await next.text();
 		await expect(tester.getByRole("list", { name: "Route" })).toContainText(next.headers.get("x-patchbay-account") ?? "?", { timeout: 5000 });
 	}).toPass();
