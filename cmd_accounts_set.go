@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -26,48 +25,6 @@ func (a *app) accountsClearCommand(one cobra.PositionalArgs) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&model, "model", "", "only the pauses for this model")
 	return cmd
-}
-
-func (a *app) accountsTestCommand(one cobra.PositionalArgs) *cobra.Command {
-	return &cobra.Command{
-		Use: "test ACCOUNT", Short: "Check an account without spending anything", Args: one,
-		Long: "Asks the service for its model list with the account's key: that costs nothing. An address without a version is\n" +
-			"tried with /v1 as well, and the one that works is kept.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.with(cmd.Context(), func(svc api.Service) error {
-				v, err := findAccount(cmd.Context(), svc, args[0])
-				if err != nil {
-					return err
-				}
-				found, err := svc.TestAccount(cmd.Context(), v.ID)
-				if err != nil {
-					return err
-				}
-				return a.printTest(label(v), found)
-			})
-		},
-	}
-}
-
-// printTest says what a test found. An account that cannot be used is a failure of the command.
-func (a *app) printTest(name string, t api.TestView) error {
-	if a.json {
-		if err := a.printJSON(t); err != nil || t.OK {
-			return err
-		}
-		return errTold
-	}
-	if t.BaseURL != "" {
-		fmt.Fprintf(a.out, "The address %s works and is used from now on.\n", t.BaseURL)
-	}
-	switch {
-	case !t.OK:
-		return fmt.Errorf("%s: %s", name, t.Message)
-	case t.Models > 0:
-		return a.done("%s works: the service takes the key and lists %d models.", name, t.Models)
-	default:
-		return a.done("%s: %s.", name, orElse(t.Message, "the service answers"))
-	}
 }
 
 func (a *app) accountsSetCommand(one cobra.PositionalArgs) *cobra.Command {

@@ -138,8 +138,14 @@ func (a *app) getConfig(ctx context.Context, key string) error {
 
 func (a *app) changeConfig(ctx context.Context, key string, value any) error {
 	return a.with(ctx, func(svc api.Service) error {
-		if _, err := svc.ChangeSettings(ctx, map[string]any{key: value}); err != nil {
+		v, err := svc.ChangeSettings(ctx, map[string]any{key: value})
+		if err != nil {
 			return err
+		}
+		for _, s := range v.Items {
+			if s.Key == key && value != nil {
+				value = s.Value // as it is shown: the password of a proxy is not
+			}
 		}
 		if value == nil {
 			fmt.Fprintf(a.out, "%s has its default again.\n", key)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"patchbay/backend"
 	"patchbay/backend/api"
 	"patchbay/backend/apierror"
 	"patchbay/backend/record"
@@ -58,6 +59,7 @@ func (a *app) usageCommand() *cobra.Command {
 	cmd.Flags().StringVar(&since, "since", "", "a `time`: 24h, 7d, 2026-11-22 or 2026-11-22T14:00:00Z; instead of --days")
 	cmd.Flags().StringVar(&by, "by", "", "`what` to tell apart: any of provider, account, model, key, with commas")
 	cmd.Flags().StringVar(&q.Bucket, "bucket", "", "a row for each `hour or day`")
+	cmd.Flags().StringVar(&q.Zone, "zone", "", "the time `zone` whose days and hours count, as in Europe/Berlin (default: that of the machine)")
 	cmd.Flags().StringVar(&q.Provider, "provider", "", "of this provider `id`")
 	cmd.Flags().BoolVar(&csv, "csv", false, "as a table for a spreadsheet")
 	return cmd
@@ -92,18 +94,26 @@ func (a *app) usage(ctx context.Context, svc api.Service, q api.UsageQuery, csv 
 		return a.printJSON(u)
 	}
 	rows := u.Rows
+	shows := shownColumns(u)
 	if len(rows) > 1 {
-		u.Total.Provider = "total"
+		first := shows[0]
+		if first == "START" && len(shows) > 1 {
+			first = shows[1]
+		}
+		for name, cell := range map[string]*string{"PROVIDER": &u.Total.Provider, "ACCOUNT": &u.Total.Label, "MODEL": &u.Total.Model, "KEY": &u.Total.KeyName} {
+			if name == first {
+				*cell = "total"
+			}
+		}
 		rows = append(rows, u.Total)
 	}
 	head := []string{"REQUESTS", "ERRORS", "HUNG UP", "INPUT", "CACHED", "OUTPUT", "REASONING", "FIRST MS", "WORST 5%", "COST " + u.Currency}
-	shows := shownColumns(u)
 	head = slices.Concat(shows, head)
 	err = printList(a, rows, strings.Join(head, "|"), func(r api.UsageRow) []string {
 		var cells []string
 		for _, column := range shows {
 			cells = append(cells, map[string]string{
-				"START": shown(r.Start), "PROVIDER": r.Provider, "ACCOUNT": orElse(r.Label, r.Account), "MODEL": r.Model, "KEY": orElse(r.KeyName, r.Key),
+				"START": startIn(r.Start, q.Zone), "PROVIDER": r.Provider, "ACCOUNT": orElse(r.Label, r.Account), "MODEL": r.Model, "KEY": orElse(r.KeyName, r.Key),
 			}[column])
 		}
 		return append(cells, strconv.FormatInt(r.Requests, 10), strconv.FormatInt(r.Errors, 10), strconv.FormatInt(r.HungUp, 10),
@@ -118,6 +128,15 @@ func (a *app) usage(ctx context.Context, svc api.Service, q api.UsageQuery, csv 
 		}
 	}
 	return nil
+}
+
+// startIn prints the beginning of an hour or a day in the zone that was asked for, "" for the machine's.
+func startIn(t time.Time, zone string) string {
+	at, err := time.LoadLocation(zone)
+	if zone == "" || err != nil || t.IsZero() {
+		return shown(t)
+	}
+	return t.In(at).Format(time.DateTime)
 }
 
 func shownColumns(u api.UsageView) []string {
@@ -225,6 +244,11 @@ func keyID(ctx context.Context, svc api.Service, name string) (string, error) {
 	for _, k := range keys {
 		if k.ID == name || k.Name == name {
 			return k.ID, nil
+		}
+	}
+	for id, own := range backend.OwnKeys { // what Patchbay asks by itself has no key of an app
+		if name == id || strings.EqualFold(name, own) {
+			return id, nil
 		}
 	}
 	return "", fmt.Errorf("there is no client key %q; `patchbay keys` lists them", name)
@@ -383,19 +407,30 @@ func (a *app) logsExportCommand() *cobra.Command {
 			"  patchbay logs export - --format raw --since 24h | head",
 		Args: nArgs(1, 1, "the file to write, or -"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for text, at := range map[string]*time.Time{since: &q.Since, until: &q.Until} {
-				if text == "" {
+			for _, end := range []struct {
+				text string
+				at   *time.Time
+			}{{since, &q.Since}, {until, &q.Until}} {
+				if end.text == "" {
 					continue
 				}
 				var err error
-				if *at, err = ago(text, time.Now()); err != nil {
+				if *end.at, err = ago(end.text, time.Now()); err != nil {
 					return err
 				}
 			}
 			if err := q.Check(); err != nil {
 				return usagef("%s", apierror.From(err).Msg)
 			}
-			return a.with(cmd.Context(), func(svc api.Service) error { return a.exportDataset(cmd.Context(), svc, q, args[0]) })
+			return a.with(cmd.Context(), func(svc api.Service) error {
+				var err error
+				if q.Key != "" {
+					if q.Key, err = keyID(cmd.Context(), svc, q.Key); err != nil {
+						return err
+					}
+				}
+				return a.exportDataset(cmd.Context(), svc, q, args[0])
+			})
 		},
 	}
 	f := cmd.Flags()
@@ -404,7 +439,7 @@ func (a *app) logsExportCommand() *cobra.Command {
 	f.StringVar(&until, "until", "", "a `time`")
 	f.StringVar(&q.Provider, "provider", "", "of this provider `id`")
 	f.StringVar(&q.Model, "model", "", "of this `model`")
-	f.StringVar(&q.Key, "key", "", "of this client key: its `id`")
+	f.StringVar(&q.Key, "key", "", "of this client key: its `name` or id")
 	f.BoolVar(&q.SuccessOnly, "success-only", false, "only what was answered")
 	f.IntVar(&q.MinTurns, "min-turns", 0, "only with so `many` messages of the user")
 	f.BoolVar(&q.Emails, "redact-emails", false, "take e-mail addresses out")

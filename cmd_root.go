@@ -136,6 +136,9 @@ func flagError(_ *cobra.Command, err error) error {
 	if strings.HasPrefix(text, "unknown flag: --key") || strings.HasPrefix(text, "unknown flag: --api-key") || strings.HasPrefix(text, "unknown flag: --token") {
 		return usageError{noKeyHere}
 	}
+	if _, given, ok := strings.Cut(text, "unknown shorthand flag: '"); ok && given != "" && given[0] >= '0' && given[0] <= '9' {
+		return usageError{text + "; a value that begins with a minus stands behind --, as in: patchbay config set KEY -- -1"}
+	}
 	return usageError{text}
 }
 

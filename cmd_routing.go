@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -212,12 +214,37 @@ func (a *app) aliasCommand() *cobra.Command {
 				c.Target = args[1]
 				text = args[0] + " stands for " + args[1] + " from now on."
 			}
-			return a.reroute(cmd, text, func(svc api.Service) (api.RoutingView, error) { return svc.SetAlias(cmd.Context(), c) })
+			return a.with(cmd.Context(), func(svc api.Service) error {
+				v, err := svc.SetAlias(cmd.Context(), c)
+				if err != nil {
+					return err
+				}
+				if err := a.done("%s", text); err != nil || remove || a.json {
+					return err
+				}
+				return a.warnOfAlias(cmd.Context(), svc, v, c)
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&remove, "remove", false, "take the name away")
 	cmd.Flags().StringVar(&provider, "provider", "", "for requests to this `provider` only")
 	return cmd
+}
+
+// warnOfAlias says when nothing is known by the name that an alias leads to. That is no error: a service may list it later, and
+// names of models may hold a slash.
+func (a *app) warnOfAlias(ctx context.Context, svc api.Service, v api.RoutingView, c api.AliasChange) error {
+	i := slices.IndexFunc(v.Aliases, func(have api.AliasView) bool { return have.Name == c.Name && have.Scope == "global" })
+	if c.Provider != "" || i < 0 || v.Aliases[i].Provider != "" {
+		return nil
+	}
+	models, err := svc.Models(ctx, "")
+	if err != nil || slices.ContainsFunc(models, func(m api.ModelView) bool { return m.ID == c.Target }) {
+		return err
+	}
+	fmt.Fprintf(a.err, "Nothing is called %s now, so apps that ask for %s get 404: write PROVIDER/MODEL, or a model that `patchbay models` lists.\n",
+		clean(c.Target), clean(c.Name))
+	return nil
 }
 
 func (a *app) fallbackCommand() *cobra.Command {

@@ -342,6 +342,41 @@ func TestAccountsAreTested(t *testing.T) {
 	b.run(t, "accounts", "test", "openai").check(t, 0, "openai/work works") // its only account
 }
 
+func TestATestThatSpendsTokensSaysWhatItCosts(t *testing.T) {
+	b := newBench()
+	b.svc.AccountList = []api.AccountView{{ID: "a1", Provider: "openai", Name: "work"}, {ID: "a2", Provider: "codex", Name: "ann"}, {ID: "a3", Provider: "ollama", Name: "home"}}
+	most, was := 0.00042, 0.000031
+	b.svc.TestCosts = map[string]api.TestCost{
+		"a1": {Model: "gpt-5-mini", Input: 20, Output: 200, Paid: "tokens", Cost: &most, Currency: "USD", Prices: "2026-06-28"},
+		"a2": {Model: "gpt-5.5", Input: 20, Output: 200, Paid: "plan"}, "a3": {Model: "qwen3", Input: 20, Output: 200, Paid: "nothing"},
+	}
+	b.svc.Tests = map[string]api.TestView{
+		"a1": {OK: true, Model: "gpt-5-mini", Answer: "ready", DurationMS: 812, Tokens: &api.Tokens{Input: 14, Output: 2}, Cost: &was, Currency: "USD", Request: "req_1"},
+		"a2": {Model: "gpt-5.5", Message: "codex: the account that the request asks for cannot serve (ann: rests)", Kind: "no_account", Next: &api.NextStep{Text: "Wait.", Command: "patchbay accounts clear a2"}},
+		"a3": {OK: true, Model: "qwen3", Message: "the model answered, but wrote nothing", DurationMS: 5},
+	}
+	b.run(t, "accounts", "test", "work", "--generate").check(t, exitUsage, "gpt-5-mini of openai/work: about 20 tokens in, at most 200 out, at most 0.000420 USD by the price of 2026-06-28", "--yes")
+	b.in = "no\n"
+	b.run(t, "accounts", "test", "work", "--generate").check(t, exitFailed, "Type yes", "nothing was sent")
+	if b.svc.LastTest != (api.AccountTest{}) {
+		t.Errorf("it was sent without a yes: %+v", b.svc.LastTest)
+	}
+	b.in = "yes\n"
+	b.run(t, "accounts", "test", "work", "--generate").check(t, exitOK, `openai/work works: gpt-5-mini answered "ready" after 812 ms; 14 tokens in, 2 out, 0.000031 USD`, "req_1")
+	if b.svc.LastTest != (api.AccountTest{Generate: true, Model: "gpt-5-mini"}) {
+		t.Errorf("what is asked is not what was told: %+v", b.svc.LastTest)
+	}
+	b.in = ""
+	b.run(t, "accounts", "test", "ann", "--generate", "--yes").check(t, exitFailed, "from the allowance of your plan", "codex/ann did not answer with gpt-5.5: codex: the account", "\n  Wait.\n  patchbay accounts clear a2")
+	b.run(t, "accounts", "test", "home", "--generate", "--yes").check(t, exitOK, "it costs nothing", "wrote nothing after 5 ms; the service told no tokens")
+	b.run(t, "accounts", "test", "work", "--generate", "--yes", "--model", "other", "--json").check(t, exitOK, `"answer": "ready"`, `"cost": 0.000031`)
+	if b.svc.LastTest.Model != "other" {
+		t.Errorf("%+v", b.svc.LastTest)
+	}
+	b.run(t, "accounts", "test", "ann", "--generate", "--yes", "--json").check(t, exitFailed, `"kind": "no_account"`)
+	b.run(t, "accounts", "test", "work", "--model", "other").check(t, exitUsage, "--generate")
+}
+
 func TestQuotaIsShown(t *testing.T) {
 	b := newBench()
 	b.svc.AccountList = []api.AccountView{{ID: "a1", Provider: "codex", Name: "ann"}}

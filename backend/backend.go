@@ -501,6 +501,9 @@ func (b *Backend) Close() error {
 		defer cancel()
 		errs = append(errs, b.accounts.Flush(ctx))
 	}
+	if b.record != nil {
+		errs = append(errs, b.record.Flush(context.Background())) // it has a limit of its own
+	}
 	if b.clients != nil {
 		b.clients.CloseIdle()
 	}

@@ -320,31 +320,31 @@ func TestAccountTestKeepsTheAddressThatWorks(t *testing.T) {
 	ctx := t.Context()
 	ok(b.AddProvider(ctx, api.NewProvider{ID: "mine", Kind: "openai", BaseURL: srv.URL}))(t)
 	a := ok(b.AddAccount(ctx, api.NewAccount{Provider: "mine", Key: secret.New("good")}))(t)
-	got := ok(b.TestAccount(ctx, a.ID))(t)
+	got := ok(b.TestAccount(ctx, a.ID, api.AccountTest{}))(t)
 	if want := (api.TestView{OK: true, Models: 2, BaseURL: srv.URL + "/v1"}); got != want {
 		t.Errorf("%+v", got)
 	}
 	if p, _ := b.offered("mine"); p.baseURL() != srv.URL+"/v1" {
 		t.Errorf("the provider stays at %s", p.baseURL())
 	}
-	if got := ok(b.TestAccount(ctx, a.ID))(t); got.BaseURL != "" || !got.OK {
+	if got := ok(b.TestAccount(ctx, a.ID, api.AccountTest{}))(t); got.BaseURL != "" || !got.OK {
 		t.Errorf("the second time: %+v", got)
 	}
 
 	own := ok(b.AddAccount(ctx, api.NewAccount{Provider: "mine", Key: secret.New("bad"), Settings: map[string]string{"base_url": srv.URL}}))(t)
-	got = ok(b.TestAccount(ctx, own.ID))(t)
+	got = ok(b.TestAccount(ctx, own.ID, api.AccountTest{}))(t)
 	if got.OK || got.Kind != "auth_expired" || got.BaseURL != srv.URL+"/v1" {
 		t.Errorf("a refused key: %+v", got)
 	}
 	if v, _ := b.accounts.Get(own.ID); v.Settings["base_url"] != srv.URL+"/v1" || v.State != "ready" {
 		t.Errorf("%+v", v)
 	}
-	_, err := b.TestAccount(ctx, "gone")
+	_, err := b.TestAccount(ctx, "gone", api.AccountTest{})
 	refused(t, err, apierror.RouteNotFound, "", "gone")
 
 	ok(b.AddProvider(ctx, api.NewProvider{ID: "ds", Preset: "dashscope-us", BaseURL: srv.URL + "/v1"}))(t)
 	far := ok(b.AddAccount(ctx, api.NewAccount{Provider: "ds", Key: secret.New("bad")}))(t)
-	if got := ok(b.TestAccount(ctx, far.ID))(t); !strings.Contains(got.Message, "may belong to") || !strings.Contains(got.Message, "dashscope-intl") {
+	if got := ok(b.TestAccount(ctx, far.ID, api.AccountTest{}))(t); !strings.Contains(got.Message, "may belong to") || !strings.Contains(got.Message, "dashscope-intl") {
 		t.Errorf("no word of other regions: %+v", got)
 	}
 }

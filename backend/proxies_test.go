@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -49,11 +50,11 @@ func TestProxyOfAProviderIsUsedAndNotPassed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v, err := b.TestAccount(ctx, a.ID); err != nil || !v.OK || proxied.Load() == 0 || direct.Load() != 0 {
+	if v, err := b.TestAccount(ctx, a.ID, api.AccountTest{}); err != nil || !v.OK || proxied.Load() == 0 || direct.Load() != 0 {
 		t.Fatalf("%+v %v: %d calls through the proxy, %d around it", v, err, proxied.Load(), direct.Load())
 	}
 	proxy.Close()
-	if v, err := b.TestAccount(ctx, a.ID); err == nil && v.OK || direct.Load() != 0 {
+	if v, err := b.TestAccount(ctx, a.ID, api.AccountTest{}); err == nil && v.OK || direct.Load() != 0 {
 		t.Errorf("%+v %v: %d calls around a proxy that is gone", v, err, direct.Load())
 	}
 }
@@ -66,5 +67,71 @@ func TestPatchbayIsNotItsOwnProxy(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "round in circles") {
 		t.Error(err)
+	}
+}
+
+// TestAProxyComesBeforeTheAddressOfAProvider is the order of AIClient-2-API, where one proxy for all, an address of a provider
+// (a relay) and neither are told apart: with a proxy the relay is reached through it, without one directly, and without either
+// the service itself is. Changes count from the next call on.
+func TestAProxyComesBeforeTheAddressOfAProvider(t *testing.T) {
+	var mu sync.Mutex // guards asked
+	var asked []string
+	server := func(name string) *httptest.Server {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			asked = append(asked, name+" "+r.Host)
+			mu.Unlock()
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"object":"list","data":[{"id":"m","object":"model"}]}`))
+		}))
+		t.Cleanup(s.Close)
+		return s
+	}
+	relay, first, second := server("relay"), server("first"), server("second")
+	at := strings.TrimPrefix(relay.URL, "http://")
+	b := openTest(t, "providers:\n  openai: {base_url: "+relay.URL+"}\n", nil)
+	ctx := t.Context()
+	a, err := b.AddAccount(ctx, api.NewAccount{Provider: "openai", Key: secret.New("sk-x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(key string, value any) {
+		t.Helper()
+		if _, err := b.ChangeSettings(ctx, map[string]any{key: value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		what string
+		do   func()
+		want string
+	}{
+		{"only an address of the provider", func() {}, "relay " + at},
+		{"a proxy for all", func() { set("network.proxy", first.URL) }, "first " + at},
+		{"one of the provider before it", func() { set("providers.openai.proxy", second.URL) }, "second " + at},
+		{"none for the provider", func() { set("providers.openai.proxy", "direct") }, "relay " + at},
+		{"none at all", func() { set("providers.openai.proxy", nil); set("network.proxy", nil) }, "relay " + at},
+	} {
+		step.do()
+		mu.Lock()
+		asked = nil
+		mu.Unlock()
+		if v, err := b.TestAccount(ctx, a.ID, api.AccountTest{}); err != nil || !v.OK {
+			t.Fatalf("%s: %+v %v", step.what, v, err)
+		}
+		mu.Lock()
+		for _, got := range asked {
+			if got != step.want {
+				t.Errorf("%s: asked %q, want %q", step.what, got, step.want)
+			}
+		}
+		if len(asked) == 0 {
+			t.Errorf("%s: nobody was asked", step.what)
+		}
+		mu.Unlock()
+	}
+	set("providers.openai.base_url", nil)
+	if k, _ := b.offered("openai"); k.baseURL() != "https://api.openai.com/v1" {
+		t.Errorf("without an address of its own it goes to %s", k.baseURL())
 	}
 }

@@ -44,6 +44,10 @@ const PlaygroundKey = "playground"
 
 const playgroundName = "Playground"
 
+// OwnKeys are the names, by id, under which requests are recorded that Patchbay makes for the person itself, without a client
+// key.
+var OwnKeys = map[string]string{PlaygroundKey: playgroundName, TestKey: testName}
+
 // pageKey lets the page call the model endpoints by its session: as a client key that no app has, so that the log and the
 // usage say who asked.
 func (b *Backend) pageKey(ctx context.Context, token string) (clientkey.Key, bool) {

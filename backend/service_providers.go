@@ -141,14 +141,13 @@ func (b *Backend) RefreshModels(ctx context.Context, providerID string) error {
 }
 
 // TestAccount implements api.Service.
-func (b *Backend) TestAccount(ctx context.Context, id string) (api.TestView, error) {
-	st, ok := b.accounts.Get(id)
-	if !ok {
-		return api.TestView{}, apierror.New(apierror.RouteNotFound, "there is no account %q; it may have been removed", id)
+func (b *Backend) TestAccount(ctx context.Context, id string, t api.AccountTest) (api.TestView, error) {
+	st, k, err := b.testable(id)
+	if err != nil {
+		return api.TestView{}, err
 	}
-	k, ok := b.offered(st.Provider)
-	if !ok {
-		return api.TestView{}, apierror.Invalid("id", "its provider %s is not available", st.Provider)
+	if t.Generate {
+		return b.tryOut(ctx, st, t.Model)
 	}
 	found, err := b.accounts.Test(ctx, id)
 	v := api.TestView{OK: err == nil, Message: found.Note, Models: found.Models}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -210,7 +211,7 @@ func (b *Backend) labels() map[string]string {
 }
 
 func (b *Backend) keyNames() map[string]string {
-	out := map[string]string{PlaygroundKey: playgroundName}
+	out := maps.Clone(OwnKeys)
 	for _, k := range b.keys.List() {
 		out[k.ID] = strings.TrimSpace(k.Name)
 	}

@@ -20,7 +20,15 @@ var accountEndpoints = []endpoint{
 		pattern: "POST /api/accounts/{id}/clear", call: clearAccount, takes: of[cleared](), gives: of[AccountView](),
 		about: "Ends its pauses for a model, or all of them and whatever else keeps it from being used",
 	},
-	{pattern: "POST /api/accounts/{id}/test", call: testAccount, gives: of[TestView](), about: "Asks its service for what is free"},
+	{
+		pattern: "POST /api/accounts/{id}/test", call: testAccount, takes: of[AccountTest](), gives: of[TestView](), time: testLimit,
+		about: "Asks its service for what is free; with generate a model writes a few words, which costs tokens",
+	},
+	{
+		pattern: "GET /api/accounts/{id}/test", call: testCost, gives: of[TestCost](),
+		query: []param{{"model", "string", "that would be asked; the cheapest known if it is missing"}},
+		about: "Says what a test costs in which a model answers; nothing is sent",
+	},
 	{pattern: "GET /api/accounts/{id}/quota", call: accountQuota, gives: of[items[QuotaView]](), about: "Asks its service how much is left"},
 	{pattern: "POST /api/accounts/{id}/refresh", call: renewAccount, gives: of[AccountView](), about: "Replaces the token of its login"},
 	{pattern: "DELETE /api/accounts/{id}", call: removeAccount, status: http.StatusNoContent, about: "Removes an account"},
@@ -66,7 +74,20 @@ func removeAccount(svc Service, r *http.Request) (any, error) {
 }
 
 func testAccount(svc Service, r *http.Request) (any, error) {
-	return svc.TestAccount(r.Context(), r.PathValue("id"))
+	var t AccountTest
+	if r.ContentLength != 0 {
+		if err := decode(r.Body, &t); err != nil {
+			return nil, err
+		}
+	}
+	if t.Model != "" && !t.Generate {
+		return nil, apierror.Invalid("model", "only a test with generate asks a model; the free one asks none")
+	}
+	return svc.TestAccount(r.Context(), r.PathValue("id"), t)
+}
+
+func testCost(svc Service, r *http.Request) (any, error) {
+	return svc.TestCost(r.Context(), r.PathValue("id"), r.URL.Query().Get("model"))
 }
 
 func accountQuota(svc Service, r *http.Request) (any, error) {

@@ -27,9 +27,12 @@ type Service interface {
 	// being used.
 	ClearAccount(ctx context.Context, id, model string) (AccountView, error)
 	RemoveAccount(ctx context.Context, id string) error
-	// TestAccount asks the account's service for what is free. What it finds wrong with the account is in the answer; an
-	// error means that it could not be tested. An address that works better than the one at hand is kept.
-	TestAccount(ctx context.Context, id string) (TestView, error)
+	// TestAccount asks the account's service for what is free, or has a model answer if t says so. What it finds wrong with
+	// the account is in the answer; an error means that it could not be tested. An address that works better than the one at
+	// hand is kept.
+	TestAccount(ctx context.Context, id string, t AccountTest) (TestView, error)
+	// TestCost says what a test costs in which a model answers; model "" means the one that would be asked.
+	TestCost(ctx context.Context, id, model string) (TestCost, error)
 	// AccountQuota asks the account's service how much of each allowance is left, which costs nothing.
 	AccountQuota(ctx context.Context, id string) ([]QuotaView, error)
 	// RenewAccount replaces the token of an account's login now.
@@ -378,13 +381,41 @@ type PresetView struct {
 	Provider string   `json:"provider,omitempty"` // the provider in the settings that uses it, "" = none
 }
 
+// AccountTest says how an account is tested.
+type AccountTest struct {
+	Generate bool   `json:"generate,omitempty"` // have a model write a few words, which costs tokens; else only what is free
+	Model    string `json:"model,omitempty"`    // that is asked; "" = the cheapest that the account has, as far as prices are known
+}
+
+// TestCost is what a test costs in which a model answers, at most.
+type TestCost struct {
+	Model    string   `json:"model"`
+	Input    int64    `json:"input"`  // tokens, an estimate
+	Output   int64    `json:"output"` // tokens, at most
+	Paid     string   `json:"paid"`   // by what: tokens, plan (its allowance) or nothing (a service without a key)
+	Cost     *float64 `json:"cost,omitempty"`
+	Currency string   `json:"currency,omitempty"`
+	Prices   string   `json:"prices,omitempty"` // the day on which the price held
+}
+
 // TestView is what a test of an account found.
 type TestView struct {
-	OK      bool   `json:"ok"`
-	Kind    string `json:"kind,omitempty"`     // of what is wrong
-	Message string `json:"message,omitempty"`  // what is wrong, or what a person should know
-	Models  int    `json:"models,omitempty"`   // how many the service lists
-	BaseURL string `json:"base_url,omitempty"` // the address that works, kept from now on; "" = it has not changed
+	OK      bool      `json:"ok"`
+	Kind    string    `json:"kind,omitempty"`     // of what is wrong
+	Message string    `json:"message,omitempty"`  // what is wrong, or what a person should know
+	Next    *NextStep `json:"next,omitempty"`     // what a person can do about it
+	Models  int       `json:"models,omitempty"`   // how many the service lists
+	BaseURL string    `json:"base_url,omitempty"` // the address that works, kept from now on; "" = it has not changed
+
+	// What follows is told of a test in which a model answered.
+	Model      string   `json:"model,omitempty"` // that answered, or was asked
+	Answer     string   `json:"answer,omitempty"`
+	DurationMS int64    `json:"duration_ms,omitzero"` // until the whole answer was there
+	Tokens     *Tokens  `json:"tokens,omitempty"`     // that it cost
+	Estimated  bool     `json:"estimated,omitzero"`   // the service told none
+	Cost       *float64 `json:"cost,omitempty"`       // of keys that are paid per token, if the price is known
+	Currency   string   `json:"currency,omitempty"`
+	Request    string   `json:"request,omitempty"` // its id in the log
 }
 
 // QuotaView is one window of an account's allowance.

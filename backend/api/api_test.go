@@ -55,7 +55,12 @@ func full() *apitest.Service {
 		Cooling: []api.CoolDownView{{Model: "m", Reason: "asked", Until: at}}, Created: at,
 	}}
 	f.PresetList = []api.PresetView{{ID: "deepseek", Name: "DeepSeek", Kind: "openai", Usable: true, KeyEnv: []string{"K"}, Models: "live", Known: []string{"m"}, AsOf: "2026-11-22", Provider: "ds"}}
-	f.Tests = map[string]api.TestView{"a/1": {OK: true, Models: 3, BaseURL: "https://x/v1"}}
+	price := 0.25
+	f.Tests = map[string]api.TestView{"a/1": {OK: true, Models: 3, BaseURL: "https://x/v1"}, "a/2": {
+		Kind: "no_account", Message: "m", Next: &api.NextStep{Text: "t", Link: "l", Command: "c"}, Model: "m", Answer: "ready", DurationMS: 9,
+		Tokens: &api.Tokens{1, 2, 3, 4, 5}, Estimated: true, Cost: &price, Currency: "USD", Request: "req_1",
+	}}
+	f.TestCosts = map[string]api.TestCost{"a/2": {Model: "m", Input: 20, Output: 200, Paid: "tokens", Cost: &price, Currency: "USD", Prices: "2026-11-22"}}
 	f.KeyList = []api.KeyView{{ID: "k", Name: "app", Prefix: "pb-ab", Created: at, Expires: at, Revoked: at}}
 	f.ProviderList = append(f.ProviderList, api.ProviderView{
 		ID: "kiro", Name: "Kiro", Kind: "kiro", Status: "active", Risk: &api.RiskView{Level: "high", Text: "told", Since: "2026-01-01"},
@@ -83,7 +88,14 @@ func TestReadsAreTheSameOverHTTP(t *testing.T) {
 	same(must(f.Models(ctx, ""))(t))(c.Models(ctx, ""))
 	same(must(f.Models(ctx, "kiro"))(t))(c.Models(ctx, "kiro"))
 	same(must(f.Presets(ctx))(t))(c.Presets(ctx))
-	same(must(f.TestAccount(ctx, "a/1"))(t))(c.TestAccount(ctx, "a/1"))
+	free, generated := api.AccountTest{}, api.AccountTest{Generate: true, Model: "m"}
+	same(must(f.TestAccount(ctx, "a/1", free))(t))(c.TestAccount(ctx, "a/1", free))
+	same(must(f.TestAccount(ctx, "a/2", generated))(t))(c.TestAccount(ctx, "a/2", generated))
+	if f.LastTest != generated {
+		t.Errorf("%+v", f.LastTest)
+	}
+	same(must(f.TestCost(ctx, "a/2", ""))(t))(c.TestCost(ctx, "a/2", ""))
+	same(must(f.TestCost(ctx, "a/2", "org/m"))(t))(c.TestCost(ctx, "a/2", "org/m"))
 	f.Quotas = map[string][]api.QuotaView{"a/1": {{Name: "Weekly limit", Unit: "percent", Models: []string{"m"}, Used: 12.5, Limit: 100, ResetsAt: 1795897676000}}}
 	same(must(f.AccountQuota(ctx, "a/1"))(t))(c.AccountQuota(ctx, "a/1"))
 	same(must(f.Doctor(ctx))(t))(c.Doctor(ctx))

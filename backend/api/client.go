@@ -160,9 +160,24 @@ func (c *Client) RemoveAccount(ctx context.Context, id string) error {
 }
 
 // TestAccount implements Service.
-func (c *Client) TestAccount(ctx context.Context, id string) (out TestView, err error) {
-	err = c.do(ctx, http.MethodPost, "/api/accounts/"+url.PathEscape(id)+"/test", nil, &out)
+func (c *Client) TestAccount(ctx context.Context, id string, t AccountTest) (out TestView, err error) {
+	patient := *c
+	if t.Generate {
+		client := *c.http
+		client.Timeout = testLimit + 5*time.Second
+		patient.http = &client
+	}
+	err = patient.do(ctx, http.MethodPost, "/api/accounts/"+url.PathEscape(id)+"/test", t, &out)
 	return out, err
+}
+
+// TestCost implements Service.
+func (c *Client) TestCost(ctx context.Context, id, model string) (TestCost, error) {
+	q := url.Values{}
+	if model != "" {
+		q.Set("model", model)
+	}
+	return get[TestCost](ctx, c, "/api/accounts/"+url.PathEscape(id)+"/test", q)
 }
 
 // AccountQuota implements Service.

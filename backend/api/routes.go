@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"time"
 )
 
 // endpoint is one call of the API. What it says of itself is served as a description (openapi.go) and becomes the types of
@@ -15,10 +16,11 @@ type endpoint struct {
 	takes   reflect.Type // of the body; nil = there is none
 	gives   reflect.Type // of the answer; nil = there is none
 	query   []param
-	status  int   // of success; 0 = 200
-	reveals bool  // the answer carries a secret that can be seen only here
-	limit   int64 // of the body in bytes; 0 = bodyLimit
-	open    bool  // the caller needs no token: the call is how one gets it
+	status  int           // of success; 0 = 200
+	reveals bool          // the answer carries a secret that can be seen only here
+	limit   int64         // of the body in bytes; 0 = bodyLimit
+	time    time.Duration // that it may take; 0 = timeLimit
+	open    bool          // the caller needs no token: the call is how one gets it
 	// raw, instead of call, writes the answer itself; media is the content type of it.
 	raw   func(h *handler, w http.ResponseWriter, r *http.Request)
 	media string

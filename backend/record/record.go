@@ -168,6 +168,9 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 }
 
+// Flush writes what waits while Run does not run: a command without a running instance leaves its rows too.
+func (l *Log) Flush(ctx context.Context) error { return l.drain(ctx) }
+
 func (l *Log) drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()

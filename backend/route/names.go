@@ -157,11 +157,17 @@ func hasWord(name string, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(parts, w) })
 }
 
+// Talks reports whether a model holds plain conversations, as far as its entry and its name tell.
+func Talks(m *canon.Model) bool {
+	return m.Embeddings != canon.Yes && m.Pictures != canon.Yes && !strings.Contains(m.ID, "embed") && !hasWord(m.ID, specialWords)
+}
+
 // defaultModel is the first model of a provider's list that holds conversations; with small, the first small one.
 func (x *index) defaultModel(p *Provider, small bool) string {
 	first := ""
-	for _, m := range x.lists[p.ID] {
-		if m.Embeddings == canon.Yes || m.Pictures == canon.Yes || strings.Contains(m.ID, "embed") || hasWord(m.ID, specialWords) || x.hidden(p, m.ID) {
+	for i := range x.lists[p.ID] {
+		m := &x.lists[p.ID][i]
+		if !Talks(m) || x.hidden(p, m.ID) {
 			continue
 		}
 		if isSmall(m.ID) == small {

@@ -165,6 +165,21 @@ test("an account that rests says why and until when, and is used again on demand
 	await expect(pool.getByRole("listitem", { name: name!.replace(/:.*/, ": Ready") })).not.toContainText(/rests? until|Resting until/);
 });
 
+test("a test request says what it costs before, and what the model answered after", async ({ open }) => {
+	const page = await open("/accounts", own);
+	const row = page.getByRole("region", { name: "Anthropic", exact: true }).getByRole("listitem").first();
+	await row.getByRole("button", { name: /^More for/ }).click();
+	await page.getByRole("menuitem", { name: "Send test request …" }).click();
+	await dialog(page).getByLabel("Model").fill("claude-sonnet-4-5");
+	await expect(dialog(page)).toContainText(/costs at most \$0\.00\d+/);
+	await dialog(page).getByRole("button", { name: "Send" }).click();
+	await expect(dialog(page).getByRole("status")).toContainText("It answered “You said: Answer with the one word: ready”");
+	await dialog(page).getByLabel("Model").fill("no-such-model");
+	await dialog(page).getByRole("button", { name: "Send" }).click();
+	await expect(dialog(page).getByRole("status")).toContainText("Ask another model");
+	await expectAccessible(page);
+});
+
 test("accounts are put in order, switched off and on, renamed and removed", async ({ open }) => {
 	const page = await open("/accounts", own);
 	const rows = page.getByRole("region", { name: "OpenAI", exact: true }).getByRole("listitem");

@@ -32,6 +32,8 @@ type Service struct {
 	ProviderList   []api.ProviderView
 	PresetList     []api.PresetView
 	Tests          map[string]api.TestView // by account id
+	TestCosts      map[string]api.TestCost // the same
+	LastTest       api.AccountTest
 	Quotas         map[string][]api.QuotaView
 	Refreshed      []string // providers whose models were asked for anew
 	ModelList      []api.ModelView
@@ -386,9 +388,20 @@ func (s *Service) Presets(context.Context) ([]api.PresetView, error) {
 }
 
 // TestAccount implements api.Service.
-func (s *Service) TestAccount(_ context.Context, id string) (api.TestView, error) {
+func (s *Service) TestAccount(_ context.Context, id string, t api.AccountTest) (api.TestView, error) {
 	defer s.lock()()
+	s.LastTest = t
 	return s.Tests[id], s.Err
+}
+
+// TestCost implements api.Service.
+func (s *Service) TestCost(_ context.Context, id, model string) (api.TestCost, error) {
+	defer s.lock()()
+	c := s.TestCosts[id]
+	if model != "" {
+		c.Model = model
+	}
+	return c, s.Err
 }
 
 // AccountQuota implements api.Service.

@@ -41,6 +41,11 @@ export interface AccountOrder {
 	tiers?: string[][];
 }
 
+export interface AccountTest {
+	generate?: boolean;
+	model?: string;
+}
+
 export interface AccountView {
 	id: string;
 	provider: string;
@@ -1041,12 +1046,31 @@ export interface Switch {
 	on: boolean;
 }
 
+export interface TestCost {
+	model: string;
+	input: number;
+	output: number;
+	paid: string;
+	cost?: number;
+	currency?: string;
+	prices?: string;
+}
+
 export interface TestView {
 	ok: boolean;
 	kind?: string;
 	message?: string;
+	next?: NextStep;
 	models?: number;
 	base_url?: string;
+	model?: string;
+	answer?: string;
+	duration_ms?: number;
+	tokens?: Tokens;
+	estimated?: boolean;
+	cost?: number;
+	currency?: string;
+	request?: string;
 }
 
 export interface ThinkingChange {
@@ -1253,12 +1277,19 @@ export interface Calls {
 		};
 		answer: AccountView;
 	};
-	/** Asks its service for what is free. */
+	/** Asks its service for what is free; with generate a model writes a few words, which costs tokens. */
 	"POST /api/accounts/{id}/test": {
 		path: { id: string };
 		query: undefined;
-		body: undefined;
+		body: AccountTest;
 		answer: TestView;
+	};
+	/** Says what a test costs in which a model answers; nothing is sent. */
+	"GET /api/accounts/{id}/test": {
+		path: { id: string };
+		query: { model?: string };
+		body: undefined;
+		answer: TestCost;
 	};
 	/** Asks its service how much is left. */
 	"GET /api/accounts/{id}/quota": {

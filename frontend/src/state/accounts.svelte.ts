@@ -1,6 +1,6 @@
-import { get, patch, post, remove } from "../api/client";
+import { get, patch, post, query, remove } from "../api/client";
 import type { Account, List, Quota } from "../api/types";
-import type { AccountChange, TestView } from "../api/types.gen";
+import type { AccountChange, TestCost, TestView } from "../api/types.gen";
 import { Resource } from "./resource.svelte";
 
 /** The accounts, by provider, priority and name. */
@@ -39,6 +39,16 @@ export async function clearAccount(id: string, model = ""): Promise<Account> {
 /** Asks the service for what is free. */
 export function testAccount(id: string): Promise<TestView> {
 	return post<TestView>(path(id, "/test"));
+}
+
+/** Has a model of the account answer, which costs what testCost says. */
+export function askModel(id: string, model: string): Promise<TestView> {
+	return post<TestView>(path(id, "/test"), { generate: true, model });
+}
+
+/** What a test costs in which a model answers. */
+export function testCost(id: string, model: string, signal: AbortSignal): Promise<TestCost> {
+	return get<TestCost>(path(id, "/test") + query({ model }), { signal });
 }
 
 /** Asks the service how much is left: a free call. */
