@@ -216,12 +216,12 @@ func cloneValues(values map[string]any) map[string]any {
 	return out
 }
 
-// systemProxy returns the address of a proxy; for the system's it asks the environment.
+// systemProxy returns the address of a proxy; for the system's it asks how this computer is set.
 func systemProxy(proxy string) string {
 	if proxy != "" {
 		return proxy
 	}
-	u, err := http.ProxyFromEnvironment(&http.Request{URL: &url.URL{Scheme: "https", Host: "example.com"}})
+	u, err := transport.System(&http.Request{URL: &url.URL{Scheme: "https", Host: "example.com"}})
 	if err != nil || u == nil {
 		return "" // a broken variable fails the call itself
 	}

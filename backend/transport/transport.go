@@ -30,7 +30,7 @@ const (
 // Options say what all clients have in common. The zero value is good.
 type Options struct {
 	Version string // of Patchbay, for the User-Agent
-	// Environment tells the proxy that the environment names for a request; nil is http.ProxyFromEnvironment.
+	// Environment tells the proxy that this computer is set to use for a request; nil is System.
 	Environment func(*http.Request) (*url.URL, error)
 	TLS         *tls.Config // extra certificate authorities
 	// Connect and Handshake replace ConnectLimit and TLSLimit.
@@ -48,7 +48,7 @@ type Clients struct {
 // NewClients returns an empty set of clients.
 func NewClients(o Options) *Clients {
 	if o.Environment == nil {
-		o.Environment = http.ProxyFromEnvironment
+		o.Environment = System
 	}
 	if o.Version == "" {
 		o.Version = "dev"
@@ -62,7 +62,7 @@ func NewClients(o Options) *Clients {
 	return &Clients{opts: o, byProxy: map[string]*http.Client{}}
 }
 
-// Client returns the client for a proxy: "" takes the environment's, ProxyDirect none, a URL that one and no other. A
+// Client returns the client for a proxy: "" takes this computer's, ProxyDirect none, a URL that one and no other. A
 // proxy that cannot be used is an error here or on the first call; nothing ever goes past it. The error is
 // *apierror.Error and holds no password.
 func (c *Clients) Client(proxy string) (*http.Client, error) {
