@@ -287,18 +287,42 @@ func (p *plan) systemPrompt(f finding, d object) {
 		}
 	}
 	d.used["SYSTEM_PROMPT_FILE_PATH"], d.used["SYSTEM_PROMPT_MODE"], d.used["SYSTEM_PROMPT_REPLACEMENTS"] = true, true, true
-	switch {
-	case file == "":
-	case !filepath.IsAbs(file):
-		p.say(Skipped, KindSetting, "SYSTEM_PROMPT_FILE_PATH", f.Name,
-			"where its folder is, is not known here: patchbay prompts set imported --file PATH takes it")
-	default:
-		if p.settings = append(p.settings, settingWish{f.Name, promptRule + ".file", file}); mode == "overwrite" {
-			p.settings = append(p.settings, settingWish{f.Name, promptRule + ".mode", "override"})
-		}
+	if file != "" {
+		p.systemFile(f, file, mode)
 	}
 	if len(replace) > 0 {
 		p.settings = append(p.settings, settingWish{f.Name, promptRule + ".replace", yamlMap(replace)})
+	}
+}
+
+// systemFile takes over a file with system text: one that has a whole path as it is, so that it is read again when it changes;
+// one beside the settings by its text, for its folder may go with the other program.
+func (p *plan) systemFile(f finding, file, mode string) {
+	const member = "SYSTEM_PROMPT_FILE_PATH"
+	found, ok := p.find(f.Name, file)
+	if ok {
+		p.prompts[found.Name] = true
+	}
+	key, value := ".file", file
+	if !filepath.IsAbs(file) {
+		text := strings.TrimPrefix(strings.ToValidUTF8(string(found.Data), "\uFFFD"), "\uFEFF")
+		key, value = ".text", strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))
+		switch {
+		case !ok || found.Problem != "":
+			p.say(Skipped, KindSetting, member, f.Name, shownPath(file)+" is not there: import it together with this file, or say "+
+				"patchbay prompts set imported --file PATH")
+			return
+		case found.form != formUnknown: // whatever it is, it belongs in no settings
+			p.say(Skipped, KindSetting, member, f.Name, shownPath(file)+" holds no text for apps")
+			return
+		case value == "":
+			p.say(Skipped, KindSetting, member, f.Name, shownPath(file)+" is empty")
+			return
+		}
+	}
+	p.settings = append(p.settings, settingWish{f.Name, promptRule + key, value})
+	if mode == "overwrite" {
+		p.settings = append(p.settings, settingWish{f.Name, promptRule + ".mode", "override"})
 	}
 }
 

@@ -1,9 +1,13 @@
 package transfer
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
+	"patchbay/backend/account"
 	"patchbay/backend/provider"
 	"patchbay/backend/secret"
 )
@@ -45,12 +49,7 @@ func (p *plan) cliProxy(f finding) {
 		p.general = wish{f.Name, general}
 		p.proxies = append(p.proxies, wish{f.Name, "proxy-url"})
 	}
-	r := d.object("routing")
-	for _, m := range []string{"strategy", "session-affinity"} {
-		if r.has(m) {
-			p.say(Skipped, KindSetting, "routing."+m, f.Name, "Patchbay takes accounts by priority and in turn, and keeps a conversation on one")
-		}
-	}
+	p.pooled(f, d.object("routing"))
 	if port := d.text("port"); port != "" {
 		p.say(Skipped, KindSetting, "port", f.Name, "Patchbay stays at its own address; server.listen moves it")
 	}
@@ -64,6 +63,48 @@ func (p *plan) cliProxy(f finding) {
 	if slices.Sort(rest); len(rest) > 0 {
 		p.say(Skipped, KindSetting, strings.Join(slices.Compact(rest), ", "), f.Name, "nothing here corresponds to it")
 	}
+}
+
+// strategies are its ways to choose among accounts, with the names here.
+var strategies = map[string]string{"round-robin": "round-robin", "weighted-round-robin": "weighted", "fill-first": "fill-first"}
+
+// pooled takes over how it chooses among accounts, for every provider that has some of them.
+func (p *plan) pooled(f finding, r object) {
+	if old := r.text("strategy"); old != "" {
+		if strategy, ok := strategies[old]; ok {
+			p.pooling = append(p.pooling, settingWish{f.Name, "strategy", strategy})
+		} else {
+			p.say(Skipped, KindSetting, "routing.strategy", f.Name, "there is no such strategy here; patchbay pools set --strategy has others")
+		}
+	}
+	ttl, hasTTL := r.text("session-affinity-ttl"), r.has("session-affinity-ttl")
+	switch {
+	case !r.has("session-affinity") && !hasTTL:
+	case !r.yes("session-affinity"):
+		p.say(Skipped, KindSetting, "routing.session-affinity", f.Name,
+			"a conversation stays on one account here, which keeps its prompt cache; patchbay pools set --sticky off ends that")
+	case hasTTL && ttl != "":
+		if d, err := time.ParseDuration(ttl); err != nil || d <= 0 {
+			p.say(Skipped, KindSetting, "routing.session-affinity-ttl", f.Name, "it is no length of time")
+		} else {
+			p.pooling = append(p.pooling, settingWish{f.Name, "sticky_for", d.String()})
+		}
+	default:
+		p.say(Skipped, KindSetting, "routing.session-affinity", f.Name, "it is so here anyway: a conversation stays on one account")
+	}
+}
+
+// weight reads the share of calls that an entry of its settings, or the file of a login, gives an account; 0 = none.
+func (p *plan) weight(from string, e object) int {
+	if !e.has("weight") {
+		return 0
+	}
+	n := e.number("weight", 0)
+	if n < 1 || n > account.MaxWeight {
+		p.leave(from, "weight", "a weight here is a number from 1 to "+strconv.Itoa(account.MaxWeight))
+		return 0
+	}
+	return n
 }
 
 // compatible reads a service that speaks OpenAI's protocol: one account for each of its keys.
@@ -115,8 +156,8 @@ func (p *plan) proxyEntry(f finding, e object, to target, general string) arriva
 	if e.has("prefix") && e.text("prefix") != "" {
 		p.leave(f.Name, "prefix", "any model may be called PROVIDER/MODEL here")
 	}
-	if len(e.list("excluded-models")) > 0 {
-		p.leave(f.Name, "excluded-models", "this version does not leave out single models")
+	if list := e.texts("excluded-models"); len(list) > 0 {
+		a.settings[provider.SettingServesNot] = strings.Join(list, ",")
 	}
 	return a
 }
@@ -130,8 +171,5 @@ func (p *plan) ownProxy(f finding, e object, a *arrival, general string) {
 	if proxy != "" && proxy != "direct" && proxy != "none" {
 		a.proxy = secret.New(proxy)
 	}
-	if e.has("weight") {
-		e.used["weight"] = true
-		p.leave(f.Name, "weight", "Patchbay takes accounts by priority and in turn")
-	}
+	a.weight = cmp.Or(p.weight(f.Name, e), a.weight) // an entry of a list may have its own
 }

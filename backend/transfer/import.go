@@ -230,7 +230,7 @@ func (t *taker) add(a *arrival, in provider.FileLogin, cred provider.Credential)
 	}
 	st, err := t.host.Accounts.Add(t.ctx, account.Account{
 		ID: a.id, Provider: a.to.id, Name: name, Priority: a.priority, Enabled: !a.off, Settings: a.settings,
-		Proxy: a.proxy.Reveal(), MaxConcurrent: a.concurrent, Login: in.Login,
+		Proxy: a.proxy.Reveal(), MaxConcurrent: a.concurrent, Weight: a.weight, Login: in.Login,
 	}, cred)
 	switch {
 	case err != nil && t.fatal(err):

@@ -299,6 +299,96 @@ func TestSystemPromptIsTakenOver(t *testing.T) {
 	}
 }
 
+// A path that is not whole is meant from the settings' own folder, or from the one that the program was started in. The text
+// itself is taken over: the folder may go with the program.
+func TestSystemPromptBesideTheSettingsIsCopied(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		check(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
+		check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	write("configs/config.json", `{"SYSTEM_PROMPT_FILE_PATH":"configs/input_system_prompt.txt","SYSTEM_PROMPT_MODE":"overwrite"}`)
+	write("configs/input_system_prompt.txt", "\xef\xbb\xbfBe \"brief\": 日本語.\r\n\n# no comment\n")
+	for _, at := range []string{dir, filepath.Join(dir, "configs"), filepath.Join(dir, "configs", "config.json")} {
+		in, err := Gather(at, dir)
+		check(t, err)
+		h, _ := newHost(t, "")
+		for _, dry := range []bool{true, false} {
+			const want = "taken | setting | prompts.imported.text | configs/config.json | \n" +
+				"taken | setting | prompts.imported.mode | configs/config.json | override\n"
+			if got := lines(h.take(t, in, ImportOptions{DryRun: dry})); got != want {
+				t.Errorf("%s, dry run %v:\n%s", at, dry, got)
+			}
+		}
+		p := h.Settings.Current().Prompts["imported"]
+		if p.Text != "Be \"brief\": 日本語.\n\n# no comment" || p.Mode != "override" || p.File != "" {
+			t.Errorf("%s: %+v", at, p)
+		}
+		if again := lines(h.take(t, in, ImportOptions{})); strings.Count(again, "it is the same here") != 2 {
+			t.Error(again)
+		}
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"empty":      {"  \n", "is empty"},
+		"not there":  {"-", "is not there: import it together"},
+		"some login": {`{"type":"codex","access_token":"canary-a","refresh_token":"canary-r","account_id":"a","email":"x@example.test"}`, "holds no text for apps"},
+	} {
+		write("configs/input_system_prompt.txt", c.text)
+		if c.text == "-" {
+			check(t, os.Remove(filepath.Join(dir, "configs/input_system_prompt.txt")))
+		}
+		in, err := Gather(filepath.Join(dir, "configs", "config.json"), dir)
+		check(t, err)
+		h, _ := newHost(t, "")
+		if got := lines(h.take(t, in, ImportOptions{})); !strings.Contains(got, "skipped | setting | SYSTEM_PROMPT_FILE_PATH | configs/config.json | configs/input_system_prompt.txt "+c.want) {
+			t.Errorf("%s: %s", name, got)
+		}
+		if p := h.Settings.Current().Prompts; len(p) != 0 {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+}
+
+func TestWaysToChooseAccountsAreTakenOver(t *testing.T) {
+	const accounts = "\ngemini-api-key: [{api-key: canary-one, weight: 3}, {api-key: canary-two}, {api-key: canary-three, weight: 5000}]\n"
+	for name, c := range map[string]struct{ routing, strategy, want string }{
+		"weights":      {"strategy: weighted-round-robin", "weighted", "providers.gemini.pool.strategy"},
+		"round":        {"strategy: round-robin", "round-robin", ""},
+		"made up":      {"strategy: lucky", "", "there is no such strategy here"},
+		"not one":      {"{session-affinity: false}", "", "--sticky off"},
+		"on":           {"{session-affinity: true}", "", "it is so here anyway"},
+		"on for long":  {"{session-affinity: true, session-affinity-ttl: 90m}", "", "providers.gemini.pool.sticky_for"},
+		"on for never": {"{session-affinity: true, session-affinity-ttl: soon}", "", "no length of time"},
+	} {
+		h, _ := newHost(t, "")
+		routing := "routing: " + c.routing
+		if !strings.HasPrefix(c.routing, "{") {
+			routing = "routing: {" + c.routing + "}"
+		}
+		got := lines(h.take(t, []ImportFile{file("config.yaml", routing+accounts)}, ImportOptions{}))
+		pool := h.Settings.Current().Providers["gemini"].Pool
+		if !strings.Contains(got, c.want) || pool.Strategy != c.strategy || !strings.Contains(got, "weight | config.yaml | a weight here is a number from 1 to 1000 (at 1 account)") {
+			t.Errorf("%s: %+v\n%s", name, pool, got)
+		}
+		if name == "on for long" && pool.StickyFor != 90*time.Minute {
+			t.Error(pool.StickyFor)
+		}
+		weights := map[int]int{}
+		for _, a := range h.Accounts.List() {
+			weights[a.Weight]++
+		}
+		if weights[3] != 1 || weights[1] != 2 {
+			t.Errorf("%s: %v", name, weights)
+		}
+	}
+	// A choice that a person made here stays.
+	h, _ := newHost(t, "providers:\n  gemini:\n    pool: {strategy: soonest-reset}\n")
+	got := lines(h.take(t, []ImportFile{file("config.yaml", "routing: {strategy: fill-first}"+accounts)}, ImportOptions{}))
+	if h.Settings.Current().Providers["gemini"].Pool.Strategy != "soonest-reset" || !strings.Contains(got, "pool.strategy | config.yaml | it was set here already") {
+		t.Error(got)
+	}
+}
+
 func FuzzDetect(f *testing.F) {
 	names, err := filepath.Glob("testdata/import/*.txtar")
 	check(f, err)

@@ -24,8 +24,10 @@ type plan struct {
 	fallbackModels []aliasWish // models that go to a model of another provider when nobody else can serve them
 	aliases        []aliasWish
 	settings       []settingWish
-	general        wish   // the proxy of CLIProxyAPI's logins, with its file
-	proxies        []wish // by member, for more than one account
+	pooling        []settingWish   // by the name in a pool, for each provider that gets accounts
+	prompts        map[string]bool // files that are a text for apps, and nothing else
+	general        wish            // the proxy of CLIProxyAPI's logins, with its file
+	proxies        []wish          // by member, for more than one account
 	said           []ImportItem
 	left           map[leftKey]int // members that nothing here corresponds to, with how many accounts had them
 }
@@ -41,6 +43,7 @@ type arrival struct {
 	off         bool
 	priority    int
 	concurrent  int
+	weight      int
 	proxy       secret.Value
 	settings    map[string]string
 	aliases     map[string]string // names of models at its provider
@@ -76,7 +79,7 @@ type aliasWish struct{ from, name, provider, model string }
 type leftKey struct{ from, member, why string }
 
 func newPlan(found []finding) *plan {
-	p := &plan{files: map[string]finding{}, referred: map[string]bool{}, left: map[leftKey]int{}}
+	p := &plan{files: map[string]finding{}, referred: map[string]bool{}, prompts: map[string]bool{}, left: map[leftKey]int{}}
 	for _, f := range found {
 		p.files[f.Name] = f
 	}
@@ -96,6 +99,9 @@ func newPlan(found []finding) *plan {
 				p.arrivals = append(p.arrivals, p.single(f))
 			}
 		case formUnknown:
+			if p.prompts[f.Name] {
+				continue // it was what its settings said of it
+			}
 			if len(found) == 1 && f.Problem == "" {
 				f.why += "; " + expected
 			}
@@ -161,6 +167,9 @@ func (p *plan) single(f finding) arrival {
 		return a
 	}
 	withLogin(&a, f)
+	if f.program != "" {
+		a.weight = p.weight(f.Name, f.doc)
+	}
 	if f.program != "" && p.general.value != "" && a.proxy.Empty() && f.doc.text("proxy_url") == "" {
 		a.proxy, a.general = secret.New(p.general.value), p.general.from
 	}
@@ -175,10 +184,8 @@ func withLogin(a *arrival, f finding) {
 		if p := f.doc.text("proxy_url"); a.proxy.Empty() && p != "" && p != "direct" && p != "none" {
 			a.proxy = secret.New(p)
 		}
-		for _, m := range []string{"prefix", "weight"} {
-			if f.doc.has(m) && f.doc.text(m) != "" {
-				a.notes = append(a.notes, "its "+m+" has no place here")
-			}
+		if f.doc.has("prefix") && f.doc.text("prefix") != "" {
+			a.notes = append(a.notes, "its prefix has no place here")
 		}
 	}
 	a.email = f.doc.text("email")

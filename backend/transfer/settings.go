@@ -169,6 +169,7 @@ func (t *taker) routing() {
 	for _, c := range t.plan.chains {
 		t.chain(c)
 	}
+	t.pooling()
 	for _, w := range t.plan.settings {
 		t.set(w.key, w.value, w.from, "")
 	}
@@ -184,6 +185,23 @@ func (t *taker) routing() {
 			t.set("routing.aliases."+a.name, ids[0]+"/"+a.model, a.from, a.name)
 		} else {
 			t.say(Skipped, KindSetting, shownName(a.name), a.from, "there is no provider for "+shownName(a.provider))
+		}
+	}
+}
+
+// pooling gives the pools that have accounts of the other program its ways of choosing among them.
+func (t *taker) pooling() {
+	for _, w := range t.plan.pooling {
+		done := map[string]bool{}
+		for _, a := range t.plan.arrivals {
+			of := a.from == w.from || a.login != nil && a.login.program != ""
+			if id := a.to.id; of && !done[id] && (a.taken || t.host.Accounts.HasAccounts(id)) {
+				done[id] = true
+				t.set("providers."+id+".pool."+w.key, w.value, w.from, "")
+			}
+		}
+		if len(done) == 0 {
+			t.say(Skipped, KindSetting, "pool."+w.key, w.from, "no account was taken that it is meant for")
 		}
 	}
 }
