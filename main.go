@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // Windows and small containers have no time zones of their own, by which usage can be asked for
 
 	"github.com/spf13/cobra"
 )

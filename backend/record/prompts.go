@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -69,12 +71,14 @@ func (b *Bodies) rotatePrompts() error {
 	return nil
 }
 
-// trimPrompts deletes files of prompts that are too old, the one that is written excepted. The caller holds mu.
+// trimPrompts deletes files of prompts that are too old, the one that is written excepted, and those that are too many since
+// the person wants fewer. The caller holds mu.
 func (b *Bodies) trimPrompts() {
 	o := b.opt.Load()
-	for i, path := range b.promptFiles() {
+	files := b.promptFiles()
+	for _, path := range b.oldPrompts() {
 		info, err := os.Stat(path)
-		if err != nil || i == 0 || o.PromptAge <= 0 || time.Since(info.ModTime()) <= o.PromptAge {
+		if err != nil || slices.Contains(files, path) && (o.PromptAge <= 0 || time.Since(info.ModTime()) <= o.PromptAge) {
 			continue
 		}
 		if err := os.Remove(path); err != nil {
@@ -83,12 +87,28 @@ func (b *Bodies) trimPrompts() {
 	}
 }
 
+// oldPrompts are the files of prompts that are there and are not written any more.
+func (b *Bodies) oldPrompts() []string {
+	entries, err := os.ReadDir(filepath.Dir(b.prompts))
+	if err != nil {
+		return nil // there are none yet
+	}
+	var out []string
+	for _, e := range entries {
+		n, ok := strings.CutPrefix(e.Name(), filepath.Base(b.prompts)+".")
+		if _, err := strconv.ParseUint(n, 10, 16); ok && err == nil {
+			out = append(out, filepath.Join(filepath.Dir(b.prompts), e.Name()))
+		}
+	}
+	return out
+}
+
 // ClearPrompts deletes the prompt log.
 func (b *Bodies) ClearPrompts() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var errs []error
-	for _, path := range b.promptFiles() {
+	for _, path := range append(b.oldPrompts(), b.prompts) {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -70,6 +71,19 @@ func TestRoomsImportDownwardsOnly(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTheProgramBringsTimeZones keeps `usage` by time zone working where the system has no zones: Windows, small containers.
+func TestTheProgramBringsTimeZones(t *testing.T) {
+	for _, p := range listPackages(t) {
+		if p.ImportPath == "patchbay" {
+			if !slices.Contains(p.Imports, "time/tzdata") {
+				t.Error("the program does not import time/tzdata")
+			}
+			return
+		}
+	}
+	t.Error("the program is not there")
 }
 
 func TestBackendNeverEndsTheProcessNorSleeps(t *testing.T) {

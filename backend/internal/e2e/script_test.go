@@ -4,6 +4,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -71,6 +72,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"patchbay": command, "misuse": misuse, "serve": serve, "interrupt": interrupt, "sigkill": sigkill, "simulator": simulate, "http": call, "mode": mode,
+			"jsonlines": jsonLines, "awaitlines": awaitLines,
 		},
 	})
 }
@@ -259,4 +261,41 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 	if got := fmt.Sprintf("%o", st.Mode().Perm()); got != args[0] {
 		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
 	}
+}
+
+// jsonLines reads a file with the standard reader of JSON, a value per line: jsonlines COUNT FILE MEMBER... Every value is an
+// object that has the members.
+func jsonLines(ts *testscript.TestScript, _ bool, args []string) {
+	n := 0
+	for line := range strings.Lines(ts.ReadFile(args[1])) {
+		n++
+		var v map[string]any
+		if err := json.Unmarshal([]byte(line), &v); err != nil || !strings.HasSuffix(line, "\n") {
+			ts.Fatalf("line %d is no JSON: %v", n, err)
+		}
+		for _, member := range args[2:] {
+			if v[member] == nil {
+				ts.Fatalf("line %d has no %s", n, member)
+			}
+		}
+	}
+	if fmt.Sprint(n) != args[0] {
+		ts.Fatalf("%s has %d lines, want %s", args[1], n, args[0])
+	}
+}
+
+// awaitLines runs patchbay until it prints so many lines: awaitlines COUNT ARGUMENTS. What is written after an answer went out
+// is there a moment later.
+func awaitLines(ts *testscript.TestScript, _ bool, args []string) {
+	bin, err := binary()
+	ts.Check(err)
+	var out []byte
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		cmd := exec.Command(bin, args[1:]...)
+		cmd.Env = []string{"PATCHBAY_HOME=" + ts.Getenv("PATCHBAY_HOME"), "HOME=" + ts.Getenv("HOME"), "PATCHBAY_KEYRING=file"}
+		if out, err = cmd.Output(); err == nil && fmt.Sprint(bytes.Count(out, []byte("\n"))) == args[0] {
+			return
+		}
+	}
+	ts.Fatalf("there are not %s lines: %v %s", args[0], err, out)
 }
