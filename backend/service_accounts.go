@@ -59,6 +59,9 @@ func (b *Backend) AddAccount(ctx context.Context, n api.NewAccount) (api.Account
 	if !ok {
 		return api.AccountView{}, apierror.Invalid("provider", "there is no provider %q; `patchbay providers` lists them", n.Provider)
 	}
+	if err := checkNew(n); err != nil {
+		return api.AccountView{}, err
+	}
 	if err := b.admit(k, n.AcceptRisk); err != nil {
 		return api.AccountView{}, err
 	}
@@ -180,6 +183,15 @@ func checkWords(c api.AccountChange) error {
 	return nil
 }
 
+// checkNew holds a new account to what a change of one must keep. A weight of 0 is that of an account for which none is named.
+func checkNew(n api.NewAccount) error {
+	c := api.AccountChange{Reserve: n.Reserve, Tags: &n.Tags}
+	if n.Weight != 0 {
+		c.Weight = &n.Weight
+	}
+	return checkChange(c)
+}
+
 // checkChange refuses what would be taken for something else.
 func checkChange(c api.AccountChange) error {
 	switch {
@@ -189,6 +201,8 @@ func checkChange(c api.AccountChange) error {
 		return apierror.Invalid("weight", "a weight is a number from 1 to %d", account.MaxWeight)
 	case c.Reserve != nil && *c.Reserve > account.MaxReserve:
 		return apierror.Invalid("reserve", "a reserve is a share of each allowance in percent, from 0 to %d", account.MaxReserve)
+	case c.Tags != nil && slices.ContainsFunc(*c.Tags, func(t string) bool { return strings.Contains(t, ",") }):
+		return apierror.Invalid("tags", "a tag holds no comma: requests name several tags with commas between")
 	}
 	return checkWords(c)
 }

@@ -79,9 +79,17 @@ func TestAccountsHaveTagsWeightAndReserve(t *testing.T) {
 	if a = ok(b.ChangeAccount(ctx, a.ID, api.AccountChange{Reserve: &keep}))(t); a.Reserve != nil {
 		t.Errorf("%+v", a)
 	}
-	for param, c := range map[string]api.AccountChange{"weight": {Weight: new(int)}, "reserve": {Reserve: ptr(91)}, "max_concurrent": {MaxConcurrent: ptr(-1)}} {
-		if _, err := b.ChangeAccount(ctx, a.ID, c); apierror.From(err).Param != param {
+	for param, c := range map[string]api.AccountChange{
+		"weight": {Weight: new(int)}, "reserve": {Reserve: ptr(91)}, "max_concurrent": {MaxConcurrent: ptr(-1)}, "tags": {Tags: &[]string{"a,b"}},
+	} {
+		if _, err := b.ChangeAccount(ctx, a.ID, c); err == nil || apierror.From(err).Param != param {
 			t.Errorf("%s: %v", param, err)
+		}
+	}
+	for param, n := range map[string]api.NewAccount{"weight": {Weight: 5000}, "reserve": {Reserve: ptr(91)}, "tags": {Tags: []string{"a,b"}}} {
+		n.Provider, n.Key = "openai", secret.New("sk-2")
+		if _, err := b.AddAccount(ctx, n); err == nil || apierror.From(err).Param != param {
+			t.Errorf("a new one, %s: %v", param, err)
 		}
 	}
 	key := ok(b.AddKey(ctx, api.NewKey{Name: "app", Limits: api.KeyLimits{Account: "openai/one", Tags: []string{"X"}}}))(t)

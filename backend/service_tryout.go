@@ -214,7 +214,8 @@ func (b *Backend) afterTest(st account.Status, v *api.TestView, kind apierror.Ki
 	case apierror.Transport:
 		return &api.NextStep{Text: "See whether the service can be reached from here.", Command: "patchbay proxy test --account " + st.ID}
 	case apierror.Timeout, apierror.Truncated, apierror.Upstream5xx, apierror.Overloaded, apierror.ModelBusy:
-		return &api.NextStep{Text: "The service has trouble with this model: try again in a few minutes, or ask another model.", Command: "patchbay models " + st.Provider}
+		const text = "The service has trouble with this model: try again in a few minutes, or ask another model."
+		return &api.NextStep{Text: text, Command: "patchbay models " + st.Provider}
 	default:
 		return &api.NextStep{Text: "Look at the way that the request took.", Command: "patchbay logs show " + v.Request}
 	}

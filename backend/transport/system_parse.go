@@ -72,7 +72,8 @@ func scutilProxies(text string) osProxies {
 		}
 		return net.JoinHostPort(strings.Trim(host, "[]"), port)
 	}
-	p.http, p.https, p.socks = osProxyURL("http", on("HTTP", "http")), osProxyURL("http", on("HTTPS", "http")), osProxyURL("socks5", on("SOCKS", "socks5"))
+	p.http, p.https = osProxyURL("http", on("HTTP", "http")), osProxyURL("http", on("HTTPS", "http"))
+	p.socks = osProxyURL("socks5", on("SOCKS", "socks5"))
 	p.pastPlain = values["ExcludeSimpleHostnames"] == "1"
 	return p
 }
