@@ -1,6 +1,6 @@
 import { test as base, expect, type Page } from "@playwright/test";
 import { type ChildProcessWithoutNullStreams, execFile, spawn } from "node:child_process";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -118,10 +118,9 @@ export class Patchbay {
 		return (response.status === 204 ? undefined : await response.json()) as T;
 	}
 
-	/** Has it keep requests and answers whole, by its settings file, and waits until that counts. */
+	/** Has it keep requests and answers whole, from the next request on. A change of the file would count a moment after it is shown. */
 	async record(): Promise<void> {
-		appendFileSync(join(this.folder, "config.yaml"), "record:\n  bodies:\n    enabled: true\n");
-		await expect.poll(async () => (await this.api<{ bodies: { enabled: boolean } }>("GET", "/api/record")).bodies.enabled).toBe(true);
+		await this.api("PATCH", "/api/settings", { "record.bodies.enabled": true });
 	}
 
 	/** Asks a model as an app would, and gives back what came. */

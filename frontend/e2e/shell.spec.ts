@@ -3,6 +3,7 @@ import { expect, expectAccessible, expectNoSidewaysScroll, test } from "./harnes
 const pages = ["/", "/accounts", "/files", "/routing", "/playground", "/apps", "/activity", "/dataset", "/usage", "/settings", "/help", "/logs"];
 
 test("every page has a title, can be read by everybody and fits every width", async ({ open }) => {
+	test.setTimeout(480_000); // twelve pages
 	const page = await open();
 	for (const path of pages) {
 		await test.step(path, async () => {
