@@ -109,7 +109,8 @@ func (b *Backend) testModel(ctx context.Context, st account.Status, named string
 
 // lacks reports that an account is known not to have a model that its provider lists.
 func (b *Backend) lacks(st account.Status, model string) bool {
-	for _, c := range b.accounts.Considered(account.Query{Provider: st.Provider, Model: model, Account: st.ID}, 0) {
+	list, _ := b.accounts.Considered(account.Query{Provider: st.Provider, Model: model, Account: st.ID}, 0)
+	for _, c := range list {
 		if c.Kind == trace.KindNotServed || c.Kind == trace.KindAbsent {
 			return true
 		}

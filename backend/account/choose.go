@@ -23,6 +23,7 @@ type Lease struct {
 	gen      int // of the entry when the lease began
 	begun    time.Time
 	released bool              // guarded by Pools.mu
+	held     string            // the scope that Hold keeps from others; guarded by Pools.mu
 	names    map[string]string // the account's own names for models
 	use      oauth.Use
 }
@@ -42,8 +43,13 @@ func (l *Lease) Good() bool {
 	now := time.Now()
 	l.pools.mu.Lock()
 	defer l.pools.mu.Unlock()
+	return l.good(now)
+}
+
+// good does so with the lock held. That other calls wait out a short pause is no reason against it.
+func (l *Lease) good(now time.Time) bool {
 	e := l.entry
-	return e.usable() && !e.rests(l.model, now)
+	return e.usable() && e.words.serve(l.model) && e.longest(l.model, now, false) == nil
 }
 
 // Acquire reserves an account for one attempt: the one that the query pins, else the one that its conversation is bound to,
@@ -68,8 +74,11 @@ func (p *Pools) Acquire(ctx context.Context, q Query) (*Lease, error) {
 				defer timer.Stop()
 				patience = timer.C
 			}
-			if !p.awaitFree(ctx, &q, patience) {
+			switch p.awaitFree(ctx, &q, patience) {
+			case useless:
 				return nil, err
+			case overdue:
+				q.Wait = 0 // one last look, which also tells the times of now
 			}
 			continue
 		}
@@ -223,6 +232,19 @@ const shownReasons = 10
 // nobody explains why no account was found; rest is how long the model has no capacity, whoever asks. The caller holds
 // the lock.
 func (p *Pools) nobody(pl *pool, q *Query, now time.Time, rest time.Duration) *apierror.Error {
+	if rest > 0 {
+		return p.findNobody(pl, q, now, rest)
+	}
+	e := pl.refused(q, now)
+	if e == nil {
+		e = p.findNobody(pl, q, now, 0)
+		pl.remember(q, e, now)
+	}
+	return e
+}
+
+// findNobody does so by looking at all accounts.
+func (p *Pools) findNobody(pl *pool, q *Query, now time.Time, rest time.Duration) *apierror.Error {
 	e := apierror.New(apierror.NoAccount, "")
 	e.Provider = q.Provider
 	var reasons []string

@@ -376,4 +376,29 @@ func BenchmarkRefusal(b *testing.B) {
 	}
 }
 
+// BenchmarkRefusalFound is the same where something changed since the last one.
+func BenchmarkRefusalFound(b *testing.B) {
+	h := benchHouse(b, func(int) []string { return []string{"m"} })
+	b.ReportAllocs()
+	for b.Loop() {
+		h.pools["kiro"].changes++
+		if _, err := h.Acquire(b.Context(), Query{Provider: "kiro", Model: "m"}); err == nil {
+			b.Fatal("an account from nowhere")
+		}
+	}
+}
+
+// BenchmarkConsidered is a look at the accounts for the trace of a request that nobody of 2,000 can serve.
+func BenchmarkConsidered(b *testing.B) {
+	h := benchHouse(b, func(int) []string { return []string{"m"} })
+	for name, limit := range map[string]int{"64": 64, "all": 0} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				h.Considered(Query{Provider: "kiro", Model: "m"}, limit)
+			}
+		})
+	}
+}
+
 var _ provider.Driver = (*fakeDriver)(nil)

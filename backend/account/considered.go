@@ -22,14 +22,14 @@ type Considered struct {
 
 // Considered lists the accounts of a provider in the order of a choice: by priority, and inside a tier those that are passed
 // over first. It reserves nothing. At most limit accounts are looked at (0 = all): a request is not to wait for a pool of
-// thousands.
-func (p *Pools) Considered(q Query, limit int) []Considered {
+// thousands. more is how many were not.
+func (p *Pools) Considered(q Query, limit int) (_ []Considered, more int) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pl := p.pools[q.Provider]
 	if pl == nil {
-		return nil
+		return nil, 0
 	}
 	var chosen *entry
 	pl.wakeUp(now)
@@ -39,7 +39,7 @@ func (p *Pools) Considered(q Query, limit int) []Considered {
 	}
 	look := pl.all
 	if limit > 0 && len(look) > limit && q.Account == "" {
-		look = look[:limit]
+		look, more = look[:limit], len(look)-limit
 	}
 	out := make([]Considered, 0, len(look))
 	for _, e := range look {
@@ -55,7 +55,7 @@ func (p *Pools) Considered(q Query, limit int) []Considered {
 	slices.SortStableFunc(out, func(a, b Considered) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.turn(), b.turn()))
 	})
-	return out
+	return out, more
 }
 
 // turn orders accounts of one tier.

@@ -39,6 +39,7 @@ type cooldown struct {
 	since  time.Time
 	level  int // how many pauses in a row, so that the next one is longer
 	absent bool
+	held   bool // a call waits it out with the account in hand; see Lease.Hold
 }
 
 // rests reports whether a pause keeps the account from serving model now. The caller holds the lock.
@@ -48,10 +49,13 @@ func (e *entry) rests(model string, now time.Time) bool {
 
 // pause returns the rest that keeps the account from serving model now, the longest of several, or nil. The caller holds
 // the lock.
-func (e *entry) pause(model string, now time.Time) *cooldown {
+func (e *entry) pause(model string, now time.Time) *cooldown { return e.longest(model, now, true) }
+
+// longest is pause with those that calls wait out, or without.
+func (e *entry) longest(model string, now time.Time, held bool) *cooldown {
 	var found *cooldown
 	longer := func(c *cooldown) {
-		if c != nil && c.until.After(now) && (found == nil || c.until.After(found.until)) {
+		if c != nil && c.until.After(now) && (held || !c.held) && (found == nil || c.until.After(found.until)) {
 			found = c
 		}
 	}
@@ -163,6 +167,7 @@ func (l *Lease) release(err error) (changed bool) {
 		return false
 	}
 	l.released = true
+	l.letGo(now)
 	e.lastUsed = now
 	e.addCall(-1)
 	e.pool.wake()
@@ -251,7 +256,7 @@ func (e *entry) coolDown(scope string, err *apierror.Error, why string, now time
 	if c := e.cool[scope]; c != nil {
 		old = *c
 	}
-	if old.until.After(now) && !old.absent {
+	if old.until.After(now) && !old.absent && !old.held {
 		// Calls that ran side by side fail together: they are one failure, and the later time counts.
 		if until := now.Add(min(err.RetryAfter, longestWish)); until.After(old.until) {
 			old.until, old.kind, old.reason = until, err.Kind.String(), why
@@ -264,7 +269,11 @@ func (e *entry) coolDown(scope string, err *apierror.Error, why string, now time
 	if err.Kind == apierror.QuotaExhausted && err.RetryAfter <= 0 {
 		wait = quotaPause
 	}
-	e.setCool(scope, cooldown{until: now.Add(wait), kind: err.Kind.String(), reason: why, level: level})
+	until := now.Add(wait)
+	if old.held && old.until.After(until) {
+		until = old.until
+	}
+	e.setCool(scope, cooldown{until: until, kind: err.Kind.String(), reason: why, level: level})
 }
 
 // rest pauses a scope for a fixed time; a pause that lasts longer stays.
@@ -345,6 +354,9 @@ func (e *entry) setState(s State, kind, reason string) {
 		e.since = time.Now()
 	}
 	e.state, e.kind, e.reason, e.link = s, kind, reason, ""
+	if e.pool != nil {
+		e.pool.changes++
+	}
 	e.settle()
 }
 

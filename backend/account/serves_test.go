@@ -53,7 +53,7 @@ func TestAccountsServeWhatTheirOwnersSay(t *testing.T) {
 			t.Errorf("%s: %s, want %s", model, got, want)
 		}
 	}
-	list := f.Considered(Query{Provider: "kiro", Model: "big-1"}, 0)
+	list, _ := f.Considered(Query{Provider: "kiro", Model: "big-1"}, 0)
 	if len(list) != 2 || list[0].Kind != trace.KindNotServed || !list[1].Chosen {
 		t.Errorf("%+v", list)
 	}

@@ -9,13 +9,17 @@ import (
 // pool is the accounts of one provider. Those that may be used now stand in heaps, so that a choice looks at a few of them
 // and not at all: per tier one heap for all accounts that rest for the same models and have the same tags.
 type pool struct {
-	set    PoolSettings
-	all    []*entry
-	tiers  []*tier // by priority
-	scopes scopes
-	timers []*entry // a heap: accounts by when a pause of theirs ends
-	clock  uint64   // counts choices and ends of calls
-	full   int      // accounts that stand in no heap because of their limit of calls alone
+	set     PoolSettings
+	all     []*entry
+	tiers   []*tier // by priority
+	scopes  scopes
+	timers  []*entry // a heap: accounts by when a pause of theirs ends
+	clock   uint64   // counts choices and ends of calls
+	changes uint64   // counts what may change who can serve
+	full    int      // accounts that stand in no heap because of their limit of calls alone
+
+	refusals  refusals
+	heldUntil time.Time // when the last of the accounts that calls wait for in Lease.Hold is free, or before
 
 	waiting int           // calls that wait for an account to come free
 	freed   chan struct{} // closed when a call ends; nil while nobody waits
@@ -85,6 +89,7 @@ func (pl *pool) add(e *entry) {
 }
 
 func (pl *pool) remove(e *entry) {
+	pl.changes++
 	e.leave()
 	e.setFull(false)
 	pl.setTimer(e, time.Time{})
@@ -115,6 +120,7 @@ func (e *entry) refresh(now time.Time) {
 	if pl == nil {
 		return
 	}
+	pl.changes++
 	var rests uint64
 	var wake time.Time
 	whole := false
@@ -175,6 +181,7 @@ func (e *entry) setFull(full bool) {
 		return
 	}
 	e.place.full = full
+	e.pool.changes++
 	if full {
 		e.pool.full++
 	} else {

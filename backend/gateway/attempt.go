@@ -238,12 +238,14 @@ func (c *Call) account(ctx context.Context, cand *route.Candidate, lease *accoun
 		if !again {
 			return err
 		}
+		if apierror.PolicyOf(e.Kind).Same == apierror.RepeatIfShort {
+			lease.Hold(e) // or other calls would run into the same refusal
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return err
 		}
-		if !lease.Good() { // other calls have learned meanwhile that it must rest, or a person switched it off
+		if ok := lease.Resume(); !ok || ctx.Err() != nil { // other calls have learned meanwhile that it must rest, or a person switched it off
 			return err
 		}
 	}

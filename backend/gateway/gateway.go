@@ -51,8 +51,9 @@ type Planner interface {
 // Accounts hands out accounts.
 type Accounts interface {
 	Acquire(ctx context.Context, q account.Query) (*account.Lease, error)
-	// Considered lists the accounts of a provider in the order of a choice, at most limit of them (0 = all).
-	Considered(q account.Query, limit int) []account.Considered
+	// Considered lists the accounts of a provider in the order of a choice, at most limit of them (0 = all), and says how many
+	// more there are.
+	Considered(q account.Query, limit int) (_ []account.Considered, more int)
 	// Find returns the account that a person means by an id, provider/name or name.
 	Find(ref string) (id, provider string, err error)
 	// Nobody is the error of a choice that finds no account.

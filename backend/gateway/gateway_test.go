@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -362,6 +363,41 @@ func TestSameAccountIsTriedOnceMore(t *testing.T) {
 	if text, _, err := newRig(t, one("a"), s).call(nil); err != nil || text != "again" {
 		t.Errorf("a short rate limit: %q, %v", text, err)
 	}
+}
+
+// While one call waits a short rate limit out, others take another account, and nobody is refused.
+func TestShortRateLimitKeepsOthersAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{id: "a", policy: provider.Policy{ShortWait: 5 * time.Second}, steps: map[string][]step{
+			"1": {fails(apierror.RateLimited, in(3*time.Second)), ok("again")}, "2": {ok("second")},
+		}}
+		r := newRig(t, one("a"), s)
+		begun := time.Now()
+		first := make(chan string)
+		go func() {
+			text, _, err := r.call(nil)
+			first <- fmt.Sprintf("%s %v %v", text, err, time.Since(begun))
+		}()
+		synctest.Wait()
+		for range 2 {
+			if text, c, err := r.call(nil); err != nil || text != "second" || c.Route().Attempts != 1 {
+				t.Errorf("%q, %v after %d attempts", text, err, c.Route().Attempts)
+			}
+		}
+		for _, a := range r.pools.List() {
+			if off := false; a.Name == "a-2" {
+				if _, err := r.pools.Update(t.Context(), a.ID, func(a *account.Account) { a.Enabled = off }); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if text, c, err := r.call(nil); err != nil || text != "again" || c.Route().Attempts != 1 || time.Since(begun) != 3*time.Second {
+			t.Errorf("the only account is waited for: %q, %v after %d attempts and %v", text, err, c.Route().Attempts, time.Since(begun))
+		}
+		if got := <-first; got != "again <nil> 3s" {
+			t.Errorf("the call that waits itself: %s", got)
+		}
+	})
 }
 
 func TestRequestsOwnFaultIsNotRetried(t *testing.T) {

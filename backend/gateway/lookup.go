@@ -66,7 +66,7 @@ func (g *Gateway) Lookup(ctx context.Context, l Lookup, caller Caller) Found {
 
 // lookAt returns the account of a candidate that would be asked, nil if there is none.
 func (c *Call) lookAt(cand *route.Candidate) *account.Considered {
-	list := c.g.accounts.Considered(c.wanted(cand, nil, 0), 0)
+	list, _ := c.g.accounts.Considered(c.wanted(cand, nil, 0), 0)
 	var skipped []trace.Step
 	var chosen *account.Considered
 	for i := range list {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"patchbay/backend/account"
@@ -89,11 +90,8 @@ func (c *Call) acquire(ctx context.Context, cand *route.Candidate, told map[stri
 	if len(told) > 0 && err == nil {
 		return lease, nil // what was passed over was told with the first
 	}
-	limit, last := considered, int(^uint(0)>>1)
-	if err != nil {
-		limit = 0 // it is over, so there is time to look at all
-	}
-	list := c.g.accounts.Considered(q, limit)
+	last := int(^uint(0) >> 1)
+	list, more := c.g.accounts.Considered(q, considered)
 	for i := range list {
 		if lease != nil && list[i].ID == lease.AccountID() {
 			last = list[i].Priority // whose order is behind it was not considered
@@ -113,10 +111,14 @@ func (c *Call) acquire(ctx context.Context, cand *route.Candidate, told map[stri
 		skipped = c.news(skipped)
 	}
 	c.trace.Add(trace.Fold(skipped)...)
+	if err != nil && more > 0 && len(told) == 0 {
+		c.trace.Add(trace.Step{What: trace.Skipped, Provider: cand.Provider, Model: cand.Model, Count: more, Message: fmt.Sprintf("%d further accounts skipped", more)})
+	}
 	return lease, err
 }
 
-// considered is how many accounts are looked at for the trace of a request that found one.
+// considered is how many accounts are looked at for the trace of a request: many requests may find at once that nobody can
+// serve, and none of them is to wait while thousands of accounts are described for another.
 const considered = 64
 
 // news leaves out accounts that the trace has already.
