@@ -461,7 +461,16 @@ func Known(n int64) int64 { return max(n, 0) }
 
 // Warning tells what could not be carried over, for example a parameter the upstream does not have. It goes into the
 // log and the header X-Patchbay-Dropped: a dropped field is reported, never silently lost.
-type Warning struct{ Field, Detail string }
+type Warning struct {
+	Field, Detail string
+	OnWay         bool // the detail also stands in the way of the request: something unusual was done
+}
+
+// ThoughtsRefused is the warning of a request that was sent once more because the service did not take the thinking of
+// earlier turns: another one had signed it.
+func ThoughtsRefused() Warning {
+	return Warning{Field: "reasoning", Detail: "the service refused the thinking of earlier turns, and was asked once more without it", OnWay: true}
+}
 
 // Response is a whole answer, as Collect folds it from a Stream.
 type Response struct {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"time"
 
 	"patchbay/backend/apierror"
@@ -120,7 +121,7 @@ func (a *answer) observe(ev *canon.Event) error {
 	switch ev.Kind {
 	case canon.KindStart:
 		if len(ev.Dropped) > 0 {
-			c.setRoute(func(r *Route) { r.Dropped = ev.Dropped })
+			c.drop(ev.Dropped)
 		}
 	case canon.KindPartStart:
 		a.parts = true
@@ -140,6 +141,16 @@ func (a *answer) observe(ev *canon.Event) error {
 		a.fold.Add(*ev)
 	}
 	return nil
+}
+
+// drop notes what an attempt could not carry over, besides what the person's words took from the request.
+func (c *Call) drop(list []canon.Warning) {
+	c.setRoute(func(r *Route) { r.Dropped = append(slices.Clip(c.held), list...) })
+	for _, w := range list {
+		if w.OnWay {
+			c.trace.Note(w.Field, c.Route().Provider+": "+w.Detail)
+		}
+	}
 }
 
 // hollow reports whether an answer without any part is a fault. It is not where the reason to stop explains it, or where

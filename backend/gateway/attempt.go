@@ -176,8 +176,9 @@ func (c *Call) prepare(cand *route.Candidate) (*canon.Request, error) {
 	}
 	req := *c.req
 	req.Model, req.Facts = cand.Model, cand.Facts
+	c.held = nil
 	if force {
-		req.Reasoning = *cand.Reasoning
+		c.suffixed(&req, cand)
 		req.Body = canon.Object{} // what the client wrote about reasoning no longer holds
 	}
 	if err := c.think(&req, cand); err != nil {
@@ -302,7 +303,7 @@ func (c *Call) renew(ctx context.Context, cand *route.Candidate, lease *account.
 func (c *Call) attempt(ctx context.Context, cand *route.Candidate, lease *account.Lease, limit timeouts, yield yieldFunc) error {
 	begun := time.Now()
 	c.setRoute(func(r *Route) {
-		r.Provider, r.AccountID, r.Account, r.Model, r.Attempts, r.Dropped = cand.Provider, lease.AccountID(), lease.Label(), cand.Model, r.Attempts+1, nil
+		r.Provider, r.AccountID, r.Account, r.Model, r.Attempts, r.Dropped = cand.Provider, lease.AccountID(), lease.Label(), cand.Model, r.Attempts+1, c.held
 	})
 	c.usage = canon.UnknownUsage() // not that of an attempt that broke off
 	c.outBytes.Store(0)

@@ -151,7 +151,8 @@ type Call struct {
 	mu    sync.Mutex // guards route
 	route Route
 
-	sent     *canon.Request // what the upstream gets; nil once the answer has begun
+	held     []canon.Warning // what the person's words took from the request of the candidate
+	sent     *canon.Request  // what the upstream gets; nil once the answer has begun
 	trace    trace.Log
 	failures []failure
 	left     []trace.Step // steps of the chain that were passed over

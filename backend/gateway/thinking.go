@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"patchbay/backend/canon"
@@ -50,9 +52,9 @@ func reasoningOf(word string) *canon.Reasoning {
 	return &canon.Reasoning{Mode: canon.ReasonOn, Effort: word, Source: "setting"}
 }
 
-// apply returns what a request asks of thinking within the person's words, and what was changed, "" for nothing.
-func (t *Thinking) apply(r canon.Reasoning) (canon.Reasoning, string) {
-	said := ""
+// apply returns what a request asks of thinking within the person's words, and what was changed, "" for nothing. less says
+// that it is less than was asked for.
+func (t *Thinking) apply(r canon.Reasoning) (_ canon.Reasoning, said string, less bool) {
 	if r.Mode == "" && r.Effort == "" && r.Budget == nil && t.Default != nil {
 		summary := r.Summary
 		r = *t.Default
@@ -60,7 +62,7 @@ func (t *Thinking) apply(r canon.Reasoning) (canon.Reasoning, string) {
 		said = "thinking as set for the provider (" + worded(&r) + ")"
 	}
 	if t.MaxBudget == 0 || r.Mode == canon.ReasonOff || r.Mode == "" && r.Effort == "" && r.Budget == nil {
-		return r, said
+		return r, said, false
 	}
 	asked := worded(&r)
 	effort, known := wire.BudgetOfEffort(r.Effort)
@@ -69,14 +71,14 @@ func (t *Thinking) apply(r canon.Reasoning) (canon.Reasoning, string) {
 		n := t.MaxBudget
 		r.Budget = &n
 	case r.Budget != nil:
-		return r, said
+		return r, said, false
 	case r.Effort != "" && known && effort >= 0 && effort <= t.MaxBudget:
-		return r, said
+		return r, said, false
 	default: // more than may be, or as much as the model likes
 		r.Effort = t.MaxEffort
 	}
 	r.Mode = canon.ReasonOn
-	return r, fmt.Sprintf("thinking held at the provider's limit: %s instead of %s", worded(&r), asked)
+	return r, fmt.Sprintf("thinking held at the provider's limit: %s instead of %s", worded(&r), asked), said == ""
 }
 
 func worded(r *canon.Reasoning) string {
@@ -92,6 +94,28 @@ func worded(r *canon.Reasoning) string {
 	}
 }
 
+// suffixed takes up how much to think by the name of the model: it wins over what the request says. req is the candidate's
+// own copy.
+func (c *Call) suffixed(req *canon.Request, cand *route.Candidate) {
+	r, named := req.Reasoning, *cand.Reasoning
+	named.Summary = cmp.Or(named.Summary, r.Summary)
+	req.Reasoning = named
+	said := "thinking by the name of the model (" + worded(&named) + ")"
+	if r.Mode != "" && worded(&r) != worded(&named) {
+		said += " instead of " + worded(&r)
+		c.hold(said)
+	}
+	c.trace.Note("thinking", cand.Provider+": "+said)
+}
+
+// hold notes that the candidate's request does not think as the client asked.
+func (c *Call) hold(said string) {
+	field := wire.Field(c.req.Format, "reasoning_effort")
+	if !slices.ContainsFunc(c.held, func(w canon.Warning) bool { return w.Field == field }) {
+		c.held = append(c.held, canon.Warning{Field: field, Detail: said})
+	}
+}
+
 // think holds the thinking of one candidate's request within the person's words. req is the candidate's own copy.
 func (c *Call) think(req *canon.Request, cand *route.Candidate) error {
 	if c.g.thinking == nil || cand.Facts.Thinking == canon.No || req.Op == "completions" {
@@ -104,12 +128,15 @@ func (c *Call) think(req *canon.Request, cand *route.Candidate) error {
 	if err := req.Expand(); err != nil {
 		return err
 	}
-	r, said := t.apply(req.Reasoning)
+	r, said, less := t.apply(req.Reasoning)
 	if said == "" {
 		return nil
 	}
 	req.Reasoning = r
 	req.Body = canon.Object{} // what the client wrote about reasoning no longer holds
 	c.trace.Note("thinking", cand.Provider+": "+said)
+	if less {
+		c.hold(said)
+	}
 	return nil
 }

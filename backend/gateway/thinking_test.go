@@ -34,7 +34,7 @@ func TestThinkingWithinThePersonsWords(t *testing.T) {
 		"the default is held too":                   {"max", "low", canon.Reasoning{}, "on low -", "low instead of max"},
 	} {
 		th := ParseThinking(c.def, c.most)
-		r, said := th.apply(c.asked)
+		r, said, _ := th.apply(c.asked)
 		budget := "-"
 		if r.Budget != nil {
 			budget = fmt.Sprint(*r.Budget)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
@@ -25,7 +26,7 @@ type Try struct {
 // If the service refuses the request before it answered anything, repair may give another Try, once: a request without
 // the parameter that the service does not know counts as the same attempt. repair may be nil.
 func Ask(ctx context.Context, client *http.Client, first Try, repair func(*apierror.Error) (Try, bool)) canon.Stream {
-	a := &asking{ctx, client, first, repair}
+	a := &asking{ctx: ctx, client: client, try: first, repair: repair}
 	return a.run
 }
 
@@ -36,6 +37,7 @@ type asking struct {
 	client *http.Client
 	try    Try
 	repair func(*apierror.Error) (Try, bool)
+	bare   bool // the thinking of earlier turns was left out, which the first event has to tell
 }
 
 func (a *asking) run(yield func(canon.Event, error) bool) {
@@ -56,7 +58,7 @@ func (a *asking) mended(refused *apierror.Error) (ok bool) {
 		return false
 	}
 	a.try, ok = a.repair(refused)
-	a.repair = nil
+	a.repair, a.bare = nil, refused.BadSignature
 	return ok
 }
 
@@ -81,6 +83,9 @@ func (a *asking) once(yield func(canon.Event, error) bool) *apierror.Error {
 		}
 		if !begun {
 			begun, a.repair = true, nil
+		}
+		if a.bare && ev.Kind == canon.KindStart {
+			a.bare, ev.Dropped = false, append(slices.Clip(ev.Dropped), canon.ThoughtsRefused())
 		}
 		done = done || ev.Kind == canon.KindFinish
 		if !yield(ev, nil) {

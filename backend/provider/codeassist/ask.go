@@ -141,6 +141,9 @@ func (a *attempt) try() (transport.Try, error) {
 		return transport.Try{}, err
 	}
 	x.Body = nil
+	if a.signature {
+		x.Dropped = append(x.Dropped, canon.ThoughtsRefused())
+	}
 	method := ":generateContent"
 	if x.Stream {
 		method = ":streamGenerateContent?alt=sse"
