@@ -287,7 +287,7 @@ func (b *Backend) getenv(name string) string {
 }
 
 func (b *Backend) openAccounts(ctx context.Context) (err error) {
-	b.clients = transport.NewClients(transport.Options{Version: b.o.Version, Connect: b.settings.Current().Timeouts.Connect})
+	b.clients = transport.NewClients(transport.Options{Version: b.o.Version, Connect: func() time.Duration { return b.settings.Current().Timeouts.Connect }})
 	b.accounts, err = account.New(ctx, account.Needs{
 		Store: b.db, Secrets: b.vault, Bus: b.bus, Log: b.log.For("account"), Driver: b.driver, HTTP: b.client,
 		On: func(id string) bool {
@@ -359,13 +359,16 @@ func (b *Backend) serverOptions() server.Options {
 
 func (b *Backend) limits(id string) gateway.Limits {
 	cfg := b.settings.Current()
-	t := cfg.TimeoutsFor(id)
-	l := gateway.Limits{Attempts: cfg.Routing.MaxAttempts, Accounts: gateway.DefaultAccounts, FirstEvent: t.FirstEvent, Whole: gateway.DefaultWhole, Total: t.Total}
+	t, own := cfg.TimeoutsFor(id), cfg.Providers[id].Timeouts
+	l := gateway.Limits{Attempts: cfg.Routing.MaxAttempts, Accounts: gateway.DefaultAccounts, FirstEvent: t.FirstEvent, Whole: t.OnePiece, Total: t.Total}
 	if l.Attempts <= 0 {
 		l.Attempts = gateway.DefaultAttempts
 	}
-	if l.FirstEvent <= 0 {
-		l.FirstEvent = gateway.DefaultFirstEvent
+	if own.FirstEvent == 0 && l.FirstEvent != 0 {
+		l.FirstEvent = max(l.FirstEvent, b.policy(id).FirstEvent) // some services need longer than others, unless the person knows better
+	}
+	if own.OnePiece == 0 && t.OnePiece == config.Default().Timeouts.OnePiece && l.FirstEvent > l.Whole {
+		l.Whole = l.FirstEvent // who waits so long for a first word waits as long for all of them
 	}
 	return l
 }

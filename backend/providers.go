@@ -20,6 +20,7 @@ import (
 	"patchbay/backend/provider/openaicompat"
 	"patchbay/backend/provider/qwen"
 	"patchbay/backend/route"
+	"patchbay/backend/transport"
 )
 
 // providers is every upstream service Patchbay knows by itself, in the order people see them.
@@ -112,7 +113,10 @@ func offer(d provider.Driver, cfg *config.Config, id string, p config.Provider) 
 		o.enabled = *p.Enabled
 	}
 	// The default is left out: a driver knows better for a server on this machine.
-	if idle := cfg.TimeoutsFor(id).Idle; idle > 0 && idle != config.Default().Timeouts.Idle {
+	switch idle := cfg.TimeoutsFor(id).Idle; {
+	case idle == 0:
+		o.settings[provider.SettingIdle] = transport.NoLimit
+	case idle != config.Default().Timeouts.Idle || p.Timeouts.Idle != 0:
 		o.settings[provider.SettingIdle] = idle.String()
 	}
 	if hosts := strings.Join(cfg.Media.AllowedHosts, ","); hosts != "" {

@@ -124,6 +124,7 @@ const (
 // ProviderTimeouts replaces Timeouts for one provider where it is not 0.
 type ProviderTimeouts struct {
 	FirstEvent time.Duration `yaml:"first_event"`
+	OnePiece   time.Duration `yaml:"one_piece"`
 	Idle       time.Duration `yaml:"idle"`
 	Total      time.Duration `yaml:"total"`
 }
@@ -153,6 +154,7 @@ type Prompt struct {
 type Timeouts struct {
 	Connect    time.Duration `yaml:"connect"`
 	FirstEvent time.Duration `yaml:"first_event"`
+	OnePiece   time.Duration `yaml:"one_piece"`  // the same for an answer that is no stream: nothing of it comes before its end
 	Idle       time.Duration `yaml:"idle"`       // silence between two events
 	Total      time.Duration `yaml:"total"`      // the whole answer
 	KeepAlive  time.Duration `yaml:"keep_alive"` // silence after which a client gets a sign of life
@@ -286,7 +288,7 @@ func Default() *Config {
 			OllamaListener: OllamaListener{Listen: "127.0.0.1:11434"},
 		},
 		Routing:         Routing{MaxAttempts: 8},
-		Timeouts:        Timeouts{Connect: 10 * time.Second, FirstEvent: 120 * time.Second, Idle: 300 * time.Second, KeepAlive: 15 * time.Second},
+		Timeouts:        Timeouts{Connect: 10 * time.Second, FirstEvent: 120 * time.Second, OnePiece: 600 * time.Second, Idle: 300 * time.Second, KeepAlive: 15 * time.Second},
 		CredentialFiles: CredentialFiles{Enabled: true},
 		Record: Record{
 			Retention: Retention{Days: 30, Rows: 100_000, UsageDays: 400},
@@ -303,6 +305,9 @@ func (c *Config) TimeoutsFor(id string) Timeouts {
 	t, own := c.Timeouts, c.Providers[id].Timeouts
 	if own.FirstEvent != 0 {
 		t.FirstEvent = own.FirstEvent
+	}
+	if own.OnePiece != 0 {
+		t.OnePiece = own.OnePiece
 	}
 	if own.Idle != 0 {
 		t.Idle = own.Idle

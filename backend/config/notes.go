@@ -70,6 +70,7 @@ var notes = map[string]note{
 	"providers.*.priority":             {about: "Which provider comes first where several list a model; small comes first"},
 	"providers.*.limits.concurrent":    {about: "Calls at a time per account; 0 leaves the provider's own limit"},
 	"providers.*.timeouts.first_event": {about: "How long to wait for the first word, instead of the limit for all"},
+	"providers.*.timeouts.one_piece":   {about: "How long to wait for an answer that is no stream, instead of the limit for all"},
 	"providers.*.timeouts.idle":        {about: "How long an answer may be silent, instead of the limit for all"},
 	"providers.*.timeouts.total":       {about: "How long a whole answer may take, instead of the limit for all"},
 	"providers.*.thinking.default":     {about: "How much to think where a request does not say: a level or a number of tokens"},
@@ -92,6 +93,7 @@ var notes = map[string]note{
 
 	"timeouts.connect":     {about: "How long to wait for a connection to a service"},
 	"timeouts.first_event": {about: "How long to wait for the first word of an answer"},
+	"timeouts.one_piece":   {about: "How long to wait for an answer that an app wants in one piece, not as a stream"},
 	"timeouts.idle":        {about: "How long an answer may be silent in between"},
 	"timeouts.total":       {about: "How long a whole answer may take"},
 	"timeouts.keep_alive":  {about: "After which silence an app gets a sign of life"},

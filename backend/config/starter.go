@@ -79,6 +79,7 @@ schema_version: 1
 # timeouts:
 #   connect: 10s
 #   first_event: 2m               # until the first sign of an answer
+#   one_piece: 10m                # until an answer that is no stream is there; official libraries wait so long
 #   idle: 5m                      # silence in the middle of an answer
 #   total: off                    # the whole answer
 #   keep_alive: 15s               # a sign of life for the app while the model thinks

@@ -11,7 +11,6 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/canon"
 	"patchbay/backend/clientkey"
-	"patchbay/backend/provider"
 	"patchbay/backend/route"
 	"patchbay/backend/trace"
 	"patchbay/backend/wire"
@@ -260,7 +259,8 @@ func (c *Call) patience(providerID string) (timeouts, int) {
 	if policy.Repeats != 0 {
 		repeats = min(max(policy.Repeats, 0), 3)
 	}
-	return c.timeouts(providerID, &policy), repeats
+	limits := c.g.limits(providerID)
+	return limits.timeouts(c.req.Stream), repeats
 }
 
 // blame is what an account hears of an attempt's end: nothing when the reader went away, for that is nobody's fault.
@@ -322,18 +322,14 @@ func (c *Call) attempt(ctx context.Context, cand *route.Candidate, lease *accoun
 func (a *answer) relay(ctx context.Context, lease *account.Lease, limit timeouts) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	first := time.AfterFunc(limit.first, func() { cancel(errFirst) })
-	defer first.Stop()
-	if limit.total > 0 {
-		t := time.AfterFunc(limit.total, func() { cancel(errTotal) })
-		defer t.Stop()
-	}
+	first := limit.begin(cancel)
+	defer first.stop()
 	for ev, err := range lease.Upstream().Stream(lease.Track(ctx), a.call.sent) {
 		if err != nil {
 			return limitHit(ctx, err, limit)
 		}
 		if ev.Kind != canon.KindPing && ev.Kind != canon.KindFrame {
-			first.Stop()
+			first.answered()
 		}
 		if err := a.event(&ev); err != nil {
 			return err
@@ -346,19 +342,48 @@ func (a *answer) relay(ctx context.Context, lease *account.Lease, limit timeouts
 	return nil
 }
 
-// timeouts bound one attempt.
+// timeouts bound one attempt; 0 = no limit.
 type timeouts struct {
 	first time.Duration // until the first event
-	total time.Duration // 0 = none
+	whole bool          // the first event is the whole answer
+	total time.Duration
 }
 
-func (c *Call) timeouts(providerID string, policy *provider.Policy) timeouts {
-	l := c.g.limits(providerID)
-	t := timeouts{first: max(l.FirstEvent, policy.FirstEvent), total: l.Total}
-	if !c.req.Stream {
-		t.first = max(t.first, l.Whole)
+// timeouts returns what bounds an attempt whose answer is a stream, or comes in one piece.
+func (l *Limits) timeouts(stream bool) timeouts {
+	if stream {
+		return timeouts{first: l.FirstEvent, total: l.Total}
 	}
-	return t
+	return timeouts{first: l.Whole, whole: true, total: l.Total}
+}
+
+// clocks are the running time limits of an attempt.
+type clocks struct{ first, total *time.Timer }
+
+// begin starts the limits; the one that is reached cancels the attempt.
+func (t timeouts) begin(cancel context.CancelCauseFunc) clocks {
+	var c clocks
+	if t.first > 0 {
+		c.first = time.AfterFunc(t.first, func() { cancel(errFirst) })
+	}
+	if t.total > 0 {
+		c.total = time.AfterFunc(t.total, func() { cancel(errTotal) })
+	}
+	return c
+}
+
+// answered ends the limit on the first event.
+func (c clocks) answered() {
+	if c.first != nil {
+		c.first.Stop()
+	}
+}
+
+func (c clocks) stop() {
+	c.answered()
+	if c.total != nil {
+		c.total.Stop()
+	}
 }
 
 var (
@@ -369,6 +394,8 @@ var (
 // limitHit names the time limit that ended an attempt, where one did.
 func limitHit(ctx context.Context, err error, limit timeouts) error {
 	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errFirst) && limit.whole:
+		return &apierror.Error{Kind: apierror.Timeout, Msg: "no answer came within " + limit.first.String() + " (time limit one_piece)", Err: err}
 	case errors.Is(cause, errFirst):
 		return &apierror.Error{Kind: apierror.Timeout, Msg: "no answer began within " + limit.first.String() + " (time limit first_event)", Err: err}
 	case errors.Is(cause, errTotal):

@@ -93,26 +93,23 @@ func (f *forwarding) once(ctx context.Context) (err error) {
 	actx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	limits := c.g.limits(f.cand.Provider)
-	first := time.AfterFunc(limits.Whole, func() { cancel(errFirst) }) // nobody knows whether it is to be a stream
-	defer first.Stop()
+	limit := limits.timeouts(false) // nobody knows whether it is to be a stream
+	first := limit.begin(cancel)
+	defer first.stop()
 	answer, err := forwarder.Forward(actx, f.request)
 	if err != nil {
 		f.spare = answer
-		return limitHit(actx, err, timeouts{limits.Whole, limits.Total})
+		return limitHit(actx, err, limit)
 	}
 	defer answer.Body.Close()
-	first.Stop()
-	if limits.Total > 0 {
-		t := time.AfterFunc(limits.Total-time.Since(begun), func() { cancel(errTotal) })
-		defer t.Stop()
-	}
+	first.answered()
 	f.sent, c.status = true, answer.Status
 	c.start(time.Now())
 	if err := f.send(answer, c.Route()); err != nil {
 		if errors.Is(err, ErrClientGone) {
 			return ErrClientGone
 		}
-		return limitHit(actx, err, timeouts{limits.Whole, limits.Total})
+		return limitHit(actx, err, limit)
 	}
 	return nil
 }

@@ -24,19 +24,18 @@ import (
 
 // Limits bound the work for one request.
 type Limits struct {
-	Attempts   int           // in all
-	Accounts   int           // per candidate
-	FirstEvent time.Duration // until the upstream's first sign of life; 0 = the default
+	Attempts int // in all
+	Accounts int // per candidate
+	// Time limits of one attempt; 0 = none.
+	FirstEvent time.Duration // until the upstream's first sign of life
 	Whole      time.Duration // the same for a client that wants no stream: the answer comes in one piece
-	Total      time.Duration // of one attempt; 0 = none
+	Total      time.Duration // until the end of the answer
 }
 
 // Default limits.
 const (
-	DefaultAttempts   = 8
-	DefaultAccounts   = 4
-	DefaultFirstEvent = 120 * time.Second
-	DefaultWhole      = 600 * time.Second // the official SDKs wait ten minutes
+	DefaultAttempts = 8
+	DefaultAccounts = 4
 )
 
 // queueWait is how long a request waits for an account that is at its limit of calls. An app that sends its next request the

@@ -108,20 +108,17 @@ func (c *ImageCall) once(ctx context.Context, cand *route.Candidate, lease *acco
 	actx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	limits := call.g.limits(cand.Provider)
-	first := time.AfterFunc(limits.Whole, func() { cancel(errFirst) })
-	defer first.Stop()
-	if limits.Total > 0 {
-		t := time.AfterFunc(limits.Total, func() { cancel(errTotal) })
-		defer t.Stop()
-	}
+	limit := limits.timeouts(false) // a picture takes long, and the first sketch of one as well
+	first := limit.begin(cancel)
+	defer first.stop()
 	own := *c.req
-	own.Model = cand.Model
+	own.Model = lease.Model(cand.Model)
 	done := false
 	for ev, err := range imager.Images(actx, &own) {
 		if err != nil {
-			return limitHit(actx, err, timeouts{limits.Whole, limits.Total})
+			return limitHit(actx, err, limit)
 		}
-		first.Stop()
+		first.answered()
 		if call.first.IsZero() {
 			call.start(time.Now())
 		}
@@ -134,7 +131,7 @@ func (c *ImageCall) once(ctx context.Context, cand *route.Candidate, lease *acco
 		}
 	}
 	if !done {
-		return limitHit(actx, apierror.New(apierror.Truncated, "%s ended its answer early", cand.Provider), timeouts{limits.Whole, limits.Total})
+		return limitHit(actx, apierror.New(apierror.Truncated, "%s ended its answer early", cand.Provider), limit)
 	}
 	return nil
 }

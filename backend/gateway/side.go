@@ -54,6 +54,7 @@ func (c *Call) countUpstream(ctx context.Context) (int64, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, countLimit)
 	defer cancel()
+	req.Model = lease.Model(cand.Model)
 	n, err := counter.CountTokens(ctx, req)
 	if err != nil || n <= 0 {
 		return 0, nil
@@ -69,13 +70,13 @@ func (g *Gateway) Embed(ctx context.Context, req *canon.Embed, caller Caller) (*
 	c := g.Call(&canon.Request{Format: req.Format, Op: "embeddings", ModelAsked: req.ModelAsked}, caller)
 	c.begin()
 	var out *canon.Embeddings
-	err := c.admittedSide(ctx, func(ctx context.Context, cand *route.Candidate, up provider.Upstream) error {
-		embedder, ok := up.(provider.Embedder)
+	err := c.admittedSide(ctx, func(ctx context.Context, cand *route.Candidate, lease *account.Lease) error {
+		embedder, ok := lease.Upstream().(provider.Embedder)
 		if !ok {
 			return &apierror.Error{Kind: apierror.ModelNotFound, Msg: cand.Provider + " has no embeddings; ask for a model of a provider that has", Provider: cand.Provider}
 		}
 		own := *req
-		own.Model = cand.Model
+		own.Model = lease.Model(cand.Model)
 		var err error
 		if out, err = embedder.Embed(ctx, &own); err == nil && out.Usage != nil {
 			c.usage.Merge(*out.Usage)
@@ -91,8 +92,8 @@ func (g *Gateway) Compact(ctx context.Context, req *canon.Request, caller Caller
 	c := g.Call(req, caller)
 	c.begin()
 	var out jsontext.Value
-	err := c.admittedSide(ctx, func(ctx context.Context, cand *route.Candidate, up provider.Upstream) error {
-		compactor, ok := up.(provider.Compactor)
+	err := c.admittedSide(ctx, func(ctx context.Context, cand *route.Candidate, lease *account.Lease) error {
+		compactor, ok := lease.Upstream().(provider.Compactor)
 		if !ok || cand.Wire != req.Format {
 			e := apierror.New(apierror.RouteNotFound, "%s cannot shorten a conversation; let the client do it", cand.Provider)
 			e.Provider = cand.Provider
@@ -102,6 +103,7 @@ func (g *Gateway) Compact(ctx context.Context, req *canon.Request, caller Caller
 		if err != nil {
 			return err
 		}
+		own.Model = lease.Model(cand.Model)
 		out, err = compactor.Compact(ctx, own)
 		return err
 	})
@@ -109,12 +111,15 @@ func (g *Gateway) Compact(ctx context.Context, req *canon.Request, caller Caller
 	return out, c.Route(), err
 }
 
-func (c *Call) admittedSide(ctx context.Context, do func(context.Context, *route.Candidate, provider.Upstream) error) error {
+// sideCall asks an account for something that is no answer.
+type sideCall = func(context.Context, *route.Candidate, *account.Lease) error
+
+func (c *Call) admittedSide(ctx context.Context, do sideCall) error {
 	return c.admitted(ctx, func(ctx context.Context) error { return c.side(ctx, do) })
 }
 
 // side does something that is no answer, by the same loop as answers: account after account, candidate after candidate.
-func (c *Call) side(ctx context.Context, do func(context.Context, *route.Candidate, provider.Upstream) error) error {
+func (c *Call) side(ctx context.Context, do sideCall) error {
 	plan, err := c.planned(ctx, c.query())
 	c.trace.Add(plan.Steps...)
 	if err != nil {
@@ -134,7 +139,7 @@ func (c *Call) side(ctx context.Context, do func(context.Context, *route.Candida
 	return c.verdict()
 }
 
-func (c *Call) sideCandidate(ctx context.Context, cand *route.Candidate, do func(context.Context, *route.Candidate, provider.Upstream) error) error {
+func (c *Call) sideCandidate(ctx context.Context, cand *route.Candidate, do sideCall) error {
 	skip := map[string]struct{}{}
 	var last error
 	for range c.g.limits(cand.Provider).Accounts {
@@ -159,7 +164,7 @@ func (c *Call) sideCandidate(ctx context.Context, cand *route.Candidate, do func
 	return last
 }
 
-func (c *Call) sideOnce(ctx context.Context, cand *route.Candidate, lease *account.Lease, do func(context.Context, *route.Candidate, provider.Upstream) error) (err error) {
+func (c *Call) sideOnce(ctx context.Context, cand *route.Candidate, lease *account.Lease, do sideCall) (err error) {
 	begun := time.Now()
 	defer func() {
 		if err != nil {
@@ -171,10 +176,10 @@ func (c *Call) sideOnce(ctx context.Context, cand *route.Candidate, lease *accou
 	c.setRoute(func(r *Route) {
 		r.Provider, r.AccountID, r.Account, r.Model, r.Attempts = cand.Provider, lease.AccountID(), lease.Label(), cand.Model, r.Attempts+1
 	})
-	err = do(lease.Track(ctx), cand, lease.Upstream())
+	err = c.sideAsk(ctx, cand, lease, do)
 	if err != nil && apierror.PolicyOf(apierror.KindOf(err)).Same == apierror.RepeatFresh {
 		if renewed, renewErr := lease.Renew(ctx); renewed {
-			err = do(ctx, cand, lease.Upstream())
+			err = c.sideAsk(ctx, cand, lease, do)
 		} else if renewErr != nil {
 			err = renewErr
 		}
@@ -184,5 +189,19 @@ func (c *Call) sideOnce(ctx context.Context, cand *route.Candidate, lease *accou
 	}
 	c.first = time.Now()
 	c.noteUse()
+	return nil
+}
+
+// sideAsk asks once, within the time limits of an answer that comes in one piece.
+func (c *Call) sideAsk(ctx context.Context, cand *route.Candidate, lease *account.Lease, do sideCall) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	limits := c.g.limits(cand.Provider)
+	limit := limits.timeouts(false)
+	first := limit.begin(cancel)
+	defer first.stop()
+	if err := do(lease.Track(ctx), cand, lease); err != nil {
+		return limitHit(ctx, err, limit)
+	}
 	return nil
 }

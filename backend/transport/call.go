@@ -28,9 +28,15 @@ const (
 // localIdle is the silence that a local server may keep: it loads a model first.
 const localIdle = 10 * time.Minute
 
-// Idle returns the silence allowed inside the answers of a service: what the settings say, as a duration in text, else the
-// provider's own, else more for a server on this machine; 0 = IdleLimit.
+// NoLimit stands in the settings of a provider where its answers may be silent for any time.
+const NoLimit = "off"
+
+// Idle returns the silence allowed inside the answers of a service: what the settings say, as a duration in text or NoLimit,
+// else the provider's own, else more for a server on this machine; 0 = IdleLimit, less = any time.
 func Idle(setting string, own time.Duration, baseURL string) time.Duration {
+	if setting == NoLimit {
+		return -1
+	}
 	if d, err := time.ParseDuration(setting); err == nil && d > 0 {
 		return d
 	}
@@ -46,7 +52,7 @@ type Call struct {
 	URL    string
 	Header http.Header // Do adds to it
 	Body   []byte
-	// Idle bounds the silence inside the answer; 0 = IdleLimit.
+	// Idle bounds the silence inside the answer; 0 = IdleLimit, less = not at all.
 	Idle time.Duration
 	// Unbounded lets an answer be of any length: it is passed on and never kept.
 	Unbounded bool
@@ -184,13 +190,17 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.left > 0 && int64(len(p)) > b.left {
 		p = p[:b.left]
 	}
-	if b.timer == nil {
+	switch {
+	case b.limit < 0: // it may be silent
+	case b.timer == nil:
 		b.timer = time.AfterFunc(b.limit, b.silence)
-	} else {
+	default:
 		b.timer.Reset(b.limit)
 	}
 	n, err := b.rc.Read(p)
-	b.timer.Stop()
+	if b.timer != nil {
+		b.timer.Stop()
+	}
 	if b.left > 0 {
 		b.left -= int64(n)
 	}
@@ -221,7 +231,7 @@ func (b *body) full() (int, error) {
 }
 
 func (b *body) silence() {
-	b.cancel(LimitError("silence between events", b.limit))
+	b.cancel(apierror.New(apierror.Timeout, "the service was silent for %s in the middle of its answer (time limit idle)", b.limit))
 }
 
 // Close ends the call; what has not come yet is given up.
@@ -256,8 +266,8 @@ func ReadAll(r io.ReadCloser, limit int64) ([]byte, error) {
 // ErrorBody reads and closes the body of an error answer: what comes of it soon, at most MaxErrorBody bytes.
 func (a *Answer) ErrorBody() []byte {
 	defer a.Body.Close()
-	if b, ok := a.Body.(*body); ok {
-		b.limit = min(b.limit, ListLimit)
+	if b, ok := a.Body.(*body); ok && (b.limit < 0 || b.limit > ListLimit) {
+		b.limit = ListLimit
 	}
 	data, _ := io.ReadAll(io.LimitReader(a.Body, MaxErrorBody)) // the status says enough if the body is cut
 	return data

@@ -64,7 +64,7 @@ func TestSilenceIsCutByItsLimit(t *testing.T) {
 		start := time.Now()
 		_, err = a.Body.Read(p)
 		e := apierror.From(err)
-		if e.Kind != apierror.Timeout || !strings.Contains(e.Msg, "silence between events") || !strings.Contains(e.Msg, "5s") || time.Since(start) != 5*time.Second {
+		if e.Kind != apierror.Timeout || !strings.Contains(e.Msg, "time limit idle") || !strings.Contains(e.Msg, "5s") || time.Since(start) != 5*time.Second {
 			t.Errorf("%v after %s", e, time.Since(start))
 		}
 	})
@@ -359,6 +359,7 @@ func TestIdleLimitComesFromTheNearestPlace(t *testing.T) {
 		{"", time.Minute, "http://127.0.0.1:1", time.Minute},
 		{"nonsense", 0, "http://127.0.0.1:1", 10 * time.Minute},
 		{"", 0, "https://api.example", 0},
+		{NoLimit, time.Minute, "http://127.0.0.1:1", -1},
 	} {
 		if got := Idle(c.setting, c.own, c.base); got != c.want {
 			t.Errorf("%+v: %v", c, got)

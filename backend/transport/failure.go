@@ -19,8 +19,8 @@ import (
 
 func is(err, target error) bool { return errors.Is(err, target) }
 
-// LimitError returns the error for a limit of waiting that was hit. The name says which: "connect", "first event",
-// "silence between events".
+// LimitError returns the error for a limit of waiting that was hit. The name says which: "connect", "TLS handshake",
+// "model list".
 func LimitError(name string, limit time.Duration) *apierror.Error {
 	return apierror.New(apierror.Timeout, "the service did not answer in time: the limit %q of %s was reached", name, limit)
 }
@@ -94,12 +94,20 @@ func timedOut(err error, dialing, viaProxy bool) *apierror.Error {
 	case strings.Contains(err.Error(), "TLS handshake timeout"): // net/http has no name for it
 		return LimitError("TLS handshake", TLSLimit)
 	case viaProxy:
-		return LimitError("connect to the proxy", ConnectLimit)
+		return LimitError("connect to the proxy", dialLimit(err))
 	case dialing:
-		return LimitError("connect", ConnectLimit)
+		return LimitError("connect", dialLimit(err))
 	default:
 		return apierror.New(apierror.Timeout, "the service did not answer in time")
 	}
+}
+
+// dialLimit is the limit that a connection was not there within.
+func dialLimit(err error) time.Duration {
+	if slow, ok := errors.AsType[*slowDial](err); ok {
+		return slow.limit
+	}
+	return ConnectLimit
 }
 
 // What Windows says (winsock2.h); package syscall has other numbers for these names there. No other system has errors of

@@ -37,20 +37,21 @@ func (m *mediaDialer) transport(req *http.Request, allowed bool) (*http.Transpor
 		TLSClientConfig: m.opts.TLS.Clone(), TLSHandshakeTimeout: m.opts.Handshake, DisableKeepAlives: true,
 		MaxResponseHeaderBytes: 64 << 10, DisableCompression: true,
 	}
-	dialer := &net.Dialer{Timeout: m.opts.Connect}
 	if proxy == nil {
+		dialer := net.Dialer{}
 		if !allowed {
 			dialer.ControlContext = refuseInner
 		}
-		t.DialContext = dialer.DialContext
+		t.DialContext = m.opts.dial(dialer)
 		if m.dial != nil {
 			t.DialContext = m.dial
 		}
 		return t, nil
 	}
-	tunnel := connectDial(proxy, dialer.DialContext, m.opts)
+	dial := m.opts.dial(net.Dialer{})
+	tunnel := connectDial(proxy, dial, m.opts)
 	if strings.HasPrefix(proxy.Scheme, "socks5") {
-		tunnel = socksDial(proxy, dialer.DialContext, m.opts.Connect)
+		tunnel = socksDial(proxy, dial, m.opts.Connect)
 	}
 	t.DialContext = tunnel
 	if !allowed {
@@ -128,7 +129,7 @@ func connectDial(proxy *url.URL, dial dialFunc, o Options) dialFunc {
 			return nil, &net.OpError{Op: "proxyconnect", Net: network, Err: err}
 		}
 		stop := context.AfterFunc(ctx, func() { conn.Close() })
-		conn.SetDeadline(time.Now().Add(o.Connect)) // cannot fail on an open connection
+		conn.SetDeadline(time.Now().Add(o.Connect())) // cannot fail on an open connection
 		if proxy.Scheme == "https" {
 			conf := o.TLS.Clone()
 			if conf == nil {

@@ -18,7 +18,7 @@ type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // socksDial connects through a SOCKS5 proxy (RFC 1928, RFC 1929). net/http can do that itself, but puts no limit on the
 // handshake: a proxy that accepts and says nothing would hold the call. Names are looked up by the proxy.
-func socksDial(proxy *url.URL, dial dialFunc, limit time.Duration) dialFunc {
+func socksDial(proxy *url.URL, dial dialFunc, limit func() time.Duration) dialFunc {
 	host, port := proxy.Hostname(), proxy.Port()
 	if port == "" {
 		port = "1080"
@@ -29,7 +29,7 @@ func socksDial(proxy *url.URL, dial dialFunc, limit time.Duration) dialFunc {
 			return nil, &net.OpError{Op: "proxyconnect", Net: network, Err: err}
 		}
 		stop := context.AfterFunc(ctx, func() { conn.Close() })
-		conn.SetDeadline(time.Now().Add(limit)) // cannot fail on an open connection
+		conn.SetDeadline(time.Now().Add(limit())) // cannot fail on an open connection
 		err = socksHello(conn, proxy.User, addr)
 		if !stop() && err == nil {
 			err = ctx.Err()

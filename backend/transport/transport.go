@@ -5,7 +5,9 @@
 package transport
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -33,9 +35,29 @@ type Options struct {
 	// Environment tells the proxy that this computer is set to use for a request; nil is System.
 	Environment func(*http.Request) (*url.URL, error)
 	TLS         *tls.Config // extra certificate authorities
-	// Connect and Handshake replace ConnectLimit and TLSLimit.
-	Connect, Handshake time.Duration
+	// Connect tells the limit of the moment on building up a connection; nil is ConnectLimit. Handshake replaces TLSLimit.
+	Connect   func() time.Duration
+	Handshake time.Duration
 }
+
+// dial connects within the limit, which an error names.
+func (o *Options) dial(dialer net.Dialer) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dialer.Timeout = o.Connect()
+		conn, err := dialer.DialContext(ctx, network, addr)
+		if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() && ctx.Err() == nil {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: &slowDial{dialer.Timeout}}
+		}
+		return conn, err
+	}
+}
+
+// slowDial is a connection that was not there within its limit. It is a net.Error.
+type slowDial struct{ limit time.Duration }
+
+func (e *slowDial) Error() string   { return "no connection within " + e.limit.String() }
+func (e *slowDial) Timeout() bool   { return true }
+func (e *slowDial) Temporary() bool { return true }
 
 // Clients makes and keeps one client per proxy, so that accounts share connections. It is safe for concurrent use.
 type Clients struct {
@@ -53,8 +75,8 @@ func NewClients(o Options) *Clients {
 	if o.Version == "" {
 		o.Version = "dev"
 	}
-	if o.Connect == 0 {
-		o.Connect = ConnectLimit
+	if o.Connect == nil {
+		o.Connect = func() time.Duration { return ConnectLimit }
 	}
 	if o.Handshake == 0 {
 		o.Handshake = TLSLimit
@@ -114,9 +136,8 @@ func (c *Clients) transport(proxy string) (*http.Transport, error) {
 }
 
 func (c *Clients) direct() *http.Transport {
-	dialer := &net.Dialer{Timeout: c.opts.Connect, KeepAlive: 30 * time.Second}
 	return &http.Transport{
-		DialContext:           dialer.DialContext,
+		DialContext:           c.opts.dial(net.Dialer{KeepAlive: 30 * time.Second}),
 		TLSClientConfig:       c.opts.TLS.Clone(),
 		TLSHandshakeTimeout:   c.opts.Handshake,
 		ForceAttemptHTTP2:     true,

@@ -110,7 +110,7 @@ func TestProxyFailsClosed(t *testing.T) {
 		"http://" + dead, "https://" + dead, "socks5://" + dead, "socks5h://" + dead,
 		"http://ann:canary-wrong@" + lockedAddr, "http://" + lockedAddr, "https://" + lockedAddr, "socks5://" + lockedAddr,
 	} {
-		cl := clientFor(t, Options{TLS: trusting(secure), Connect: 100 * time.Millisecond}, proxy)
+		cl := clientFor(t, Options{TLS: trusting(secure), Connect: func() time.Duration { return 100 * time.Millisecond }}, proxy)
 		for _, srv := range []*httptest.Server{plain, secure} {
 			_, err := get(t, cl, srv.URL)
 			if err == nil || err.Kind != apierror.Transport && err.Kind != apierror.Timeout {
@@ -340,5 +340,18 @@ func TestErrorsHideTheURL(t *testing.T) {
 	}
 	if errors.Unwrap(err) == nil {
 		t.Error("the cause is missing")
+	}
+}
+
+func TestConnectLimitIsAskedAtEachConnection(t *testing.T) {
+	srv, calls := target(t, false)
+	limit := time.Nanosecond
+	cl := clientFor(t, Options{Connect: func() time.Duration { return limit }}, ProxyDirect)
+	if _, err := get(t, cl, srv.URL); err == nil || err.Kind != apierror.Timeout || !strings.Contains(err.Msg, `"connect" of 1ns`) {
+		t.Errorf("%v", err)
+	}
+	limit = time.Minute
+	if _, err := get(t, cl, srv.URL); err != nil || calls() != 1 {
+		t.Errorf("%v after %d calls", err, calls())
 	}
 }

@@ -100,9 +100,21 @@ func TestImagesGoWhereTheyAreMade(t *testing.T) {
 	if resp.StatusCode != 200 || resp.Header.Get("X-Patchbay-Attempts") != "2" {
 		t.Errorf("%d %s", resp.StatusCode, out)
 	}
+	for _, a := range must(b.Backend.Accounts(t.Context()))(t) { // a name that one account has for a model, and that the other does not serve
+		not := []string{"crayon"}
+		if a.Name == "paint-1" {
+			must(b.Backend.ChangeAccount(t.Context(), a.ID, api.AccountChange{NotSupportedModels: &not}))(t)
+		} else if a.Name == "paint-2" {
+			must(b.Backend.SetAlias(t.Context(), api.AliasChange{Name: "crayon", Target: "flux", Account: a.ID}))(t)
+		}
+	}
+	resp, out = b.Do(t, "POST", "/paint/v1/images/generations", `{"model":"crayon","prompt":"a name of an account"}`)
+	if resp.StatusCode != 200 || resp.Header.Get("X-Patchbay-Account") != "paint-2" || !strings.Contains(p.last(), `"model":"flux"`) {
+		t.Errorf("%d %s %v %s", resp.StatusCode, out, resp.Header, p.last())
+	}
 
 	var rows []api.RequestView
-	for len(rows) < 4 { // they are written in the background
+	for len(rows) < 5 { // they are written in the background
 		rows = must(b.Backend.Requests(t.Context(), api.RequestQuery{Provider: "paint"}))(t).Items
 	}
 	if r := rows[len(rows)-1]; r.Op != "images/generations" || r.Tokens.Input != 3 || r.Tokens.Output != 5 || r.Status != 200 {

@@ -3,6 +3,7 @@
 package hops
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -261,14 +262,20 @@ func TestThinkingByThePersonsWordReachesTheService(t *testing.T) {
 	if _, err := b.Backend.SetThinking(t.Context(), api.ThinkingChange{Provider: "anthropic", Default: &def, Max: &most}); err != nil {
 		t.Fatal(err)
 	}
-	for name, c := range map[string]struct{ path, body, want string }{
-		"nothing is said":    {"/anthropic/v1/chat/completions", `{"model":"claude-sonnet-4-5","messages":[{"role":"user","content":"x"}]}`, `"budget_tokens":1024`},
-		"the same protocol":  {"/anthropic/v1/messages", `{"model":"claude-sonnet-4-5","max_tokens":9000,"messages":[{"role":"user","content":"x"}]}`, `"budget_tokens":1024`},
-		"more than may be":   {"/anthropic/v1/messages", `{"model":"claude-sonnet-4-5","max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":8000},"messages":[{"role":"user","content":"x"}]}`, `"budget_tokens":2000`},
-		"a suffix":           {"/anthropic/v1/chat/completions", `{"model":"claude-sonnet-4-5(high)","messages":[{"role":"user","content":"x"}]}`, `"budget_tokens":1024`},
-		"a suffix in tokens": {"/anthropic/v1/chat/completions", `{"model":"claude-sonnet-4-5(1500)","messages":[{"role":"user","content":"x"}]}`, `"budget_tokens":1500`},
-		"off is off":         {"/anthropic/v1/chat/completions", `{"model":"claude-sonnet-4-5(none)","messages":[{"role":"user","content":"x"}]}`, `!budget_tokens`},
-		"another provider":   {"/gemini/v1/chat/completions", `{"model":"gemini-2.5-flash","messages":[{"role":"user","content":"x"}]}`, `!thinkingBudget`},
+	const chat, messages = "/anthropic/v1/chat/completions", "/anthropic/v1/messages"
+	const said = `"messages":[{"role":"user","content":"x"}]`
+	for name, c := range map[string]struct{ path, body, want, dropped, note string }{
+		"nothing is said":    {chat, `{"model":"claude-sonnet-4-5",` + said + `}`, `"budget_tokens":1024`, "", "as set for the provider (low)"},
+		"the same protocol":  {messages, `{"model":"claude-sonnet-4-5","max_tokens":9000,` + said + `}`, `"budget_tokens":1024`, "", "as set for the provider (low)"},
+		"more than may be":   {messages, `{"model":"claude-sonnet-4-5","max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":8000},` + said + `}`, `"budget_tokens":2000`, "thinking", "2000 tokens instead of 8000 tokens"},
+		"a level too high":   {chat, `{"model":"claude-sonnet-4-5","reasoning_effort":"high",` + said + `}`, `"budget_tokens":1024`, "reasoning_effort", "low instead of high"},
+		"as much as may be":  {messages, `{"model":"claude-sonnet-4-5","max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":2000},` + said + `}`, `"budget_tokens":2000`, "", ""},
+		"a suffix":           {chat, `{"model":"claude-sonnet-4-5(high)",` + said + `}`, `"budget_tokens":1024`, "reasoning_effort", "low instead of high"},
+		"a suffix in tokens": {chat, `{"model":"claude-sonnet-4-5(1500)",` + said + `}`, `"budget_tokens":1500`, "", "by the name of the model (1500 tokens)"},
+		"a suffix first":     {chat, `{"model":"claude-sonnet-4-5(1500)","reasoning_effort":"low",` + said + `}`, `"budget_tokens":1500`, "reasoning_effort", "(1500 tokens) instead of low"},
+		"the same twice":     {chat, `{"model":"claude-sonnet-4-5(low)","reasoning_effort":"low",` + said + `}`, `"budget_tokens":1024`, "", "by the name of the model (low)"},
+		"off is off":         {chat, `{"model":"claude-sonnet-4-5(none)",` + said + `}`, `!budget_tokens`, "", "by the name of the model (off)"},
+		"another provider":   {"/gemini/v1/chat/completions", `{"model":"gemini-2.5-flash",` + said + `}`, `!thinkingBudget`, "", ""},
 	} {
 		resp, text := b.Do(t, http.MethodPost, c.path, c.body, "anthropic-version", "2023-06-01")
 		if resp.StatusCode != http.StatusOK {
@@ -280,6 +287,150 @@ func TestThinkingByThePersonsWordReachesTheService(t *testing.T) {
 			sim = simulator.Gemini
 		}
 		holds(t, name, string(b.Last(t, sim).Body), c.want)
+		if got := resp.Header.Get("X-Patchbay-Dropped"); got != c.dropped {
+			t.Errorf("%s: dropped %q, want %q", name, got, c.dropped)
+		}
+		notes := notesOf(traceOf(t, b, resp.Header.Get("X-Patchbay-Request-Id")), "thinking")
+		if (notes == "") != (c.note == "") || !strings.Contains(notes, c.note) {
+			t.Errorf("%s: the way says %q, want %q", name, notes, c.note)
+		}
+	}
+}
+
+// notesOf joins the remarks of a kind.
+func notesOf(steps []api.TraceStep, kind string) string {
+	var out []string
+	for _, s := range steps {
+		if s.What == trace.Note && s.Kind == kind {
+			out = append(out, s.Message)
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// TestRefusedThoughtsAreLeftOutOnce has services refuse the thinking of earlier turns, which another one signed: they are asked
+// once more without it, never twice, the app and the log learn of it, and the account is not to blame.
+func TestRefusedThoughtsAreLeftOutOnce(t *testing.T) {
+	keys := testkit.Every()
+	for id, list := range testkit.Assist() {
+		keys[id] = list
+	}
+	b := testkit.Start(t, testkit.Options{Accounts: keys})
+	for provider, c := range map[string]struct{ sim, model string }{
+		"anthropic": {simulator.Anthropic, "claude-sonnet-4-5"}, "gemini": {simulator.Gemini, "gemini-2.5-flash"}, "openai-responses": {simulator.Responses, "gpt-5.5"},
+		"kiro": {simulator.Kiro, "claude-sonnet-4.6"}, "antigravity": {simulator.Antigravity, "claude-sonnet-4-6"},
+	} {
+		for _, stream := range []string{"", `,"stream":true`} {
+			ask := func(scenarios ...simulator.Scenario) (*http.Response, string, int) {
+				b.Sim.Reset()
+				b.Sim.Script(c.sim, scenarios...)
+				resp, text := b.Do(t, http.MethodPost, "/"+provider+"/v1/chat/completions", `{"model":"`+c.model+`","messages":[{"role":"user","content":"x"}]`+stream+`}`)
+				n := 0
+				for _, r := range b.Sim.Requests() {
+					if r.Upstream == c.sim && r.Method == http.MethodPost && strings.Contains(string(r.Body), `"x"`) {
+						n++
+					}
+				}
+				return resp, text, n
+			}
+			resp, text, n := ask("invalid_signature")
+			if resp.StatusCode != http.StatusOK || n != 2 || !strings.Contains(resp.Header.Get("X-Patchbay-Dropped"), "reasoning") {
+				t.Errorf("%s%s: %s after %d calls, %v %s", provider, stream, resp.Status, n, resp.Header, text)
+			}
+			id := resp.Header.Get("X-Patchbay-Request-Id")
+			if notes := notesOf(traceOf(t, b, id), "reasoning"); strings.Count(notes, "asked once more without it") != 1 {
+				t.Errorf("%s%s: the way says %q", provider, stream, notes)
+			}
+			if row, err := b.Backend.Request(t.Context(), id); err != nil || !strings.Contains(strings.Join(row.Dropped, ","), "reasoning") {
+				t.Errorf("%s%s: the log has %v, %v", provider, stream, row.Dropped, err)
+			}
+			resp, text, n = ask("invalid_signature", "invalid_signature", "invalid_signature")
+			if resp.StatusCode != http.StatusBadRequest || n != 2 {
+				t.Errorf("%s%s, for ever: %s after %d calls, %s", provider, stream, resp.Status, n, text)
+			}
+		}
+	}
+	accounts, err := b.Backend.Accounts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range accounts {
+		if a.State != "ready" {
+			t.Errorf("%s is %s", a.Name, a.State)
+		}
+	}
+}
+
+// TestThoughtsOfAnotherAccountAreLeftOut sends a thought back that was signed elsewhere, as an app does whose person changed
+// accounts in the middle of a conversation.
+func TestThoughtsOfAnotherAccountAreLeftOut(t *testing.T) {
+	b := testkit.Start(t, testkit.Options{Accounts: map[string][]string{"anthropic": {"sk-ant-sim-one"}}})
+	const head = `{"model":"claude-sonnet-4-5","max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":2000},"messages":[{"role":"user","content":"[[reasoning:thought=hm,text=four]] x"}`
+	_, text := b.Do(t, http.MethodPost, "/anthropic/v1/messages", head+`]}`, "anthropic-version", "2023-06-01")
+	var first struct {
+		Content []struct{ Type, Thinking, Signature string }
+	}
+	if err := json.Unmarshal([]byte(text), &first); err != nil || len(first.Content) != 2 || first.Content[0].Signature == "" {
+		t.Fatalf("%v %s", err, text)
+	}
+	turn := func(thought string) string {
+		return head + `,{"role":"assistant","content":[{"type":"thinking","thinking":"` + thought + `","signature":"` + first.Content[0].Signature + `"},{"type":"text","text":"four"}]},{"role":"user","content":"and now?"}]}`
+	}
+	for thought, refused := range map[string]int{"hm": 0, "what another account thought": 1} {
+		b.Sim.Reset()
+		resp, text := b.Do(t, http.MethodPost, "/anthropic/v1/messages", turn(thought), "anthropic-version", "2023-06-01")
+		dropped := resp.Header.Get("X-Patchbay-Dropped")
+		if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Patchbay-Attempts") != "1" || (dropped == "reasoning") != (refused == 1) {
+			t.Errorf("%s: %s %v %s", thought, resp.Status, resp.Header, text)
+		}
+		n := 0
+		for _, r := range b.Sim.Requests() {
+			if r.Refused != "" {
+				n++
+			}
+		}
+		if last := string(b.Last(t, simulator.Anthropic).Body); n != refused || strings.Contains(last, first.Content[0].Signature) != (refused == 0) {
+			t.Errorf("%s: refused %d times, then sent %s", thought, n, last)
+		}
+	}
+}
+
+// TestNamesOfAnAccountReachEveryCall asks by a name that only one account has for the model, besides the calls that answer.
+func TestNamesOfAnAccountReachEveryCall(t *testing.T) {
+	b := testkit.Start(t, testkit.Options{Accounts: map[string][]string{"openai": {"sk-sim-one", "sk-sim-two"}, "anthropic": {"sk-ant-sim-one"}, "openai-responses": {"sk-sim-one"}}})
+	accounts, err := b.Backend.Accounts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := map[string]string{"openai-2": "mine=text-embedding-3-small", "anthropic-1": "mine=claude-sonnet-4-5", "openai-responses-1": "mine=gpt-5.5"}
+	for _, a := range accounts {
+		not := []string{"*"}
+		if a.Name == "openai-1" { // it must be passed over for what it does not serve
+			if _, err := b.Backend.ChangeAccount(t.Context(), a.ID, api.AccountChange{NotSupportedModels: &not}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if name, model, ok := strings.Cut(own[a.Name], "="); ok {
+			if _, err := b.Backend.SetAlias(t.Context(), api.AliasChange{Name: name, Target: model, Account: a.ID}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, c := range []struct{ path, body, account, sim, sent string }{
+		{"/openai/v1/embeddings", `{"model":"mine","input":"x"}`, "openai-2", simulator.OpenAI, `"model":"text-embedding-3-small"`},
+		{"/anthropic/v1/messages/count_tokens", `{"model":"mine","messages":[{"role":"user","content":"x"}]}`, "", simulator.Anthropic, `"model":"claude-sonnet-4-5"`},
+		{"/openai-responses/v1/responses/compact", `{"model":"mine","input":"x"}`, "openai-responses-1", simulator.Responses, `"model":"gpt-5.5"`},
+	} {
+		b.Sim.Reset()
+		resp, text := b.Do(t, http.MethodPost, c.path, c.body, "anthropic-version", "2023-06-01")
+		if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Patchbay-Account") != c.account && c.account != "" {
+			t.Errorf("%s: %s %v %s", c.path, resp.Status, resp.Header, text)
+			continue
+		}
+		all := b.Sim.Requests()
+		if len(all) == 0 || !strings.Contains(string(all[len(all)-1].Body), c.sent) {
+			t.Errorf("%s: nobody was asked for %s: %v", c.path, c.sent, all)
+		}
 	}
 }
 

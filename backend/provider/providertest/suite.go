@@ -254,7 +254,7 @@ func (s Subject) faults(t *testing.T) {
 	}{
 		{"cut before the head", play{reply: says, cutAt: -1}, 0, []apierror.Kind{apierror.Transport}, ""},
 		{"cut in the middle", play{reply: says, cutAt: 2}, 0, []apierror.Kind{apierror.Truncated, apierror.Transport}, ""},
-		{"silence", play{reply: says, hush: 2}, 50 * time.Millisecond, []apierror.Kind{apierror.Timeout}, "silence"},
+		{"silence", play{reply: says, hush: 2}, 50 * time.Millisecond, []apierror.Kind{apierror.Timeout}, "time limit idle"},
 		{"a web page", play{reply: fixed(page(502))}, 0, []apierror.Kind{apierror.Upstream5xx, apierror.Overloaded}, ""},
 		{"a web page that says all is well", play{reply: fixed(page(200))}, 0, []apierror.Kind{apierror.Upstream5xx, apierror.Truncated}, ""},
 		{"half an answer", play{reply: func(r request) Reply {
