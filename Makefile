@@ -67,7 +67,7 @@ page-quick: build ## the page's texts, types and size, and its shell in Chromium
 	cd $(UI) && npm run --silent check && npx playwright test --project=unit --project=page '/unit/|shell'
 
 .PHONY: test
-test: check race e2e keyring tray page ## everything that must be green
+test: check race e2e keyring tray page desktop ## everything that must be green
 
 .PHONY: check
 check: ## fast: format, vet, imports
@@ -111,9 +111,10 @@ keyring: ## the vault against a real gnome-keyring in a session of its own (Linu
 	CGO_ENABLED=0 ./build/ci/keyring.sh
 
 .PHONY: tray
-tray: ## the tray's menu on a session bus of its own, clicked on as a panel does (Linux)
+tray: ## the tray's menu on a session bus of its own, clicked on as a panel does; the end of that bus (Linux)
 	@if [ "$$(uname -s)" != Linux ]; then echo "tray: this test is for Linux; skipped"; exit 0; fi; \
-	CGO_ENABLED=0 PATCHBAY_TEST_BUS=1 dbus-run-session -- $(GO) test -count=1 -run '^TestTrayOnASessionBus$$' ./app/tray
+	CGO_ENABLED=0 PATCHBAY_TEST_BUS=1 dbus-run-session -- $(GO) test -count=1 -run '^TestTrayOnASessionBus$$' ./app/tray && \
+	CGO_ENABLED=0 PATCHBAY_TEST_BUS=1 $(GO) test -count=1 -run '^TestPatchbayOutlivesItsSessionBus$$' ./app
 
 WINDOW_TAGS := desktop,production,webkit2_41
 
@@ -122,11 +123,14 @@ window: ui ## build bin/patchbay-window, the window for Linux; needs libwebkit2g
 	$(GO) build -trimpath -tags $(WINDOW_TAGS) -ldflags '$(LDFLAGS)' -o bin/patchbay-window .
 
 .PHONY: desktop
-desktop: build window ## Patchbay on a desktop of its own under Xvfb: tray, window, kills, no tray, no bus, locked keychain (Linux); pictures in bin/desktop
-	./build/ci/desktop-env.sh --timeout 240 -- ./build/ci/desktop.sh main
-	./build/ci/desktop-env.sh --timeout 120 --tray none -- ./build/ci/desktop.sh no-tray
-	./build/ci/desktop-env.sh --timeout 120 -- ./build/ci/desktop.sh no-bus
-	./build/ci/desktop-env.sh --timeout 120 -- ./build/ci/desktop.sh locked
+desktop: build window ## Patchbay on a desktop of its own under Xvfb: tray, window, kills, a taken port, no window, tray, bus or key (Linux); pictures in bin/desktop
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/unlock ./build/ci/unlock
+	./build/ci/desktop-env.sh --timeout 300 -- ./build/ci/desktop.sh main
+	./build/ci/desktop-env.sh --timeout 180 -- ./build/ci/desktop.sh taken
+	./build/ci/desktop-env.sh --timeout 180 -- ./build/ci/desktop.sh fallback
+	./build/ci/desktop-env.sh --timeout 180 --tray none -- ./build/ci/desktop.sh no-tray
+	./build/ci/desktop-env.sh --timeout 180 -- ./build/ci/desktop.sh no-bus
+	./build/ci/desktop-env.sh --timeout 180 -- ./build/ci/desktop.sh locked
 
 .PHONY: cross
 cross: ## type-check everything that needs no C compiler for Windows and macOS
@@ -193,7 +197,7 @@ vuln: ## known vulnerabilities in dependencies
 	$(GO) tool -modfile=build/tools/go.mod govulncheck ./...
 
 .PHONY: test-all
-test-all: test page-long static race-all cover chaos desktop cross fuzz e2e-clients test-packages ## test, and what is slower than that
+test-all: test page-long static race-all cover chaos cross fuzz e2e-clients test-packages ## test, and what is slower than that
 
 .PHONY: clean
 clean: ## remove what was built

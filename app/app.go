@@ -96,8 +96,8 @@ func Run(ctx context.Context, o Options) error {
 	case <-a.done:
 		return a.failure()
 	}
-	go a.follow(ctx)                                                                 // ends with ctx
-	go watchClock(ctx, lookAtClock, networks, func(back time.Duration, why string) { // ends with ctx
+	go a.follow(ctx)                                                                           // ends with ctx
+	go watchClock(ctx, lookAtClock, clocks(), networks, func(back time.Duration, why string) { // ends with ctx
 		a.log.Info("Time or network changed; connections and waiting times are looked at anew", "why", why)
 		a.b.Wake(back)
 		a.changed()

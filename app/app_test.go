@@ -128,21 +128,45 @@ func TestClocksAreJudged(t *testing.T) {
 	}
 }
 
-func TestANewNetworkIsSeen(t *testing.T) {
+func TestSleepClocksAndNetworksAreSeenOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var mu sync.Mutex
 		net, woken := "home", []string{}
-		go watchClock(ctx, time.Second, func() string { mu.Lock(); defer mu.Unlock(); return net },
-			func(_ time.Duration, why string) { mu.Lock(); woken = append(woken, why); mu.Unlock() })
-		time.Sleep(2500 * time.Millisecond) // of the bubble
-		mu.Lock()
-		net = "train"
-		mu.Unlock()
-		time.Sleep(5 * time.Second)
+		var wall, running time.Duration // by how far the clocks are off those of the bubble
+		real := clocks()
+		read := func() reading {
+			mu.Lock()
+			defer mu.Unlock()
+			r := real()
+			return reading{r.wall.Add(wall), r.running + running}
+		}
+		go watchClock(ctx, 15*time.Second, read, func() string { mu.Lock(); defer mu.Unlock(); return net },
+			func(back time.Duration, why string) {
+				mu.Lock()
+				woken = append(woken, why+", back "+back.String())
+				mu.Unlock()
+			})
+		for _, happens := range []func(){
+			func() { net = "train" },
+			func() { wall += 8 * time.Hour },                             // the lid was closed, and the running clock stood still
+			func() { wall, running = wall+time.Hour, running+time.Hour }, // the same where it goes on
+			func() { wall -= 3 * time.Hour },                             // somebody set the clock
+			func() { net, wall = "office", wall+time.Hour },              // both: it is looked at once
+		} {
+			time.Sleep(40 * time.Second) // of the bubble
+			mu.Lock()
+			happens()
+			mu.Unlock()
+		}
+		time.Sleep(time.Minute)
 		cancel()
 		synctest.Wait()
-		if d := cmp.Diff([]string{"the network changed"}, woken); d != "" {
+		want := []string{
+			"the network changed, back 0s", "the machine slept, or the clock was set forward, back 0s", "the machine slept, back 0s",
+			"the clock was set back, back 3h0m0s", "the machine slept, or the clock was set forward, back 0s",
+		}
+		if d := cmp.Diff(want, woken); d != "" {
 			t.Error(d)
 		}
 	})

@@ -36,11 +36,15 @@ func judge(old, now reading, wait time.Duration) (why string, back time.Duration
 	return "", 0
 }
 
+// clocks returns what reads both clocks of this machine.
+func clocks() func() reading {
+	start := time.Now()
+	return func() reading { t := time.Now(); return reading{t.Round(0), t.Sub(start)} }
+}
+
 // watchClock looks at the clocks and the network every so often, and calls wake when something happened to them. It returns
 // when ctx ends.
-func watchClock(ctx context.Context, every time.Duration, networks func() string, wake func(back time.Duration, why string)) {
-	start := time.Now()
-	read := func() reading { t := time.Now(); return reading{t.Round(0), t.Sub(start)} }
+func watchClock(ctx context.Context, every time.Duration, read func() reading, networks func() string, wake func(back time.Duration, why string)) {
 	old, net := read(), networks()
 	tick := time.NewTicker(every)
 	defer tick.Stop()

@@ -17,13 +17,16 @@ import (
 	"patchbay/backend/config"
 )
 
-// desktopOn runs Patchbay as on a desktop without tray, window and session bus, with these settings. Its page opens in a
-// browser that only takes note.
-func desktopOn(t *testing.T, settings string) (paths config.Paths, browsed chan string, cancel func(), ended chan error) {
+// noBus is the address of a session bus that is not there.
+const noBus = "unix:path=/nonexistent"
+
+// desktopOn runs Patchbay with these settings on a desktop that has this session bus and no window. Its page opens in a browser
+// that only takes note.
+func desktopOn(t *testing.T, bus, settings string) (paths config.Paths, browsed chan string, cancel func(), ended chan error) {
 	t.Helper()
 	home := t.TempDir()
 	for name, value := range map[string]string{
-		"DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent", "XDG_CONFIG_HOME": home, "HOME": home, "DISPLAY": "", "WAYLAND_DISPLAY": "", "LANG": "C",
+		"DBUS_SESSION_BUS_ADDRESS": bus, "XDG_CONFIG_HOME": home, "HOME": home, "DISPLAY": "", "WAYLAND_DISPLAY": "", "LANG": "C",
 	} {
 		t.Setenv(name, value)
 	}
@@ -77,7 +80,7 @@ func call(t *testing.T, method, address, host string) (int, string) {
 
 func TestATakenPortIsAPageWithAnotherPortToTake(t *testing.T) {
 	_, port := taken(t)
-	paths, browsed, cancel, ended := desktopOn(t, "server: {listen: 127.0.0.1:"+port+"}\n")
+	paths, browsed, cancel, ended := desktopOn(t, noBus, "server: {listen: 127.0.0.1:"+port+"}\n")
 	page := <-browsed
 	if _, body := call(t, "GET", page, ""); !strings.Contains(body, "Port "+port+" is taken") || !strings.Contains(body, "(process "+strconv.Itoa(os.Getpid())+")") ||
 		!strings.Contains(body, "Use port ") || !strings.Contains(body, "Try port "+port+" again") {
@@ -146,7 +149,7 @@ func TestATakenPortIsAPageWithAnotherPortToTake(t *testing.T) {
 
 func TestWhoeverHasThePortMayLeaveIt(t *testing.T) {
 	l, port := taken(t)
-	_, browsed, cancel, ended := desktopOn(t, "server: {listen: 127.0.0.1:"+port+"}\n")
+	_, browsed, cancel, ended := desktopOn(t, noBus, "server: {listen: 127.0.0.1:"+port+"}\n")
 	page := <-browsed
 	l.Close()
 	if code, body := call(t, "POST", page+"again", ""); code != http.StatusOK {
@@ -164,7 +167,7 @@ func TestWhoeverHasThePortMayLeaveIt(t *testing.T) {
 
 func TestItCanBeEndedWhileItsPortIsTaken(t *testing.T) {
 	_, port := taken(t)
-	paths, browsed, _, ended := desktopOn(t, "server: {listen: 127.0.0.1:"+port+"}\n")
+	paths, browsed, _, ended := desktopOn(t, noBus, "server: {listen: 127.0.0.1:"+port+"}\n")
 	<-browsed
 	client, err := backend.Running(t.Context(), paths)
 	if err != nil {

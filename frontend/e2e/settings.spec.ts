@@ -310,3 +310,18 @@ test("starting at login is what the system says it is", async ({ open }) => {
 		await own.close();
 	}
 });
+
+test("a desktop without a tray can quit Patchbay here, and only there", async ({ open, page }) => {
+	const own = await Patchbay.serve();
+	try {
+		await open("/settings/start", own);
+		await expect(row(page, "Default provider")).toBeVisible();
+		await expect(page.getByRole("button", { name: "Quit Patchbay" })).toHaveCount(0);
+		await page.route("**/api/desktop", (r) => r.fulfill({ json: { desktop: true, tray: "none", start_at_login: { state: "off" } } }));
+		await page.reload();
+		await page.getByRole("button", { name: "Quit Patchbay" }).click();
+		await expect.poll(() => fetch(own.base + "/health").then(() => "answers", () => "has ended")).toBe("has ended");
+	} finally {
+		await own.close();
+	}
+});

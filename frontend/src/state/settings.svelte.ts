@@ -67,6 +67,11 @@ export async function setStartAtLogin(on: boolean): Promise<void> {
 	desktop.set(await put<DesktopView>("/api/desktop/start-at-login", { on }));
 }
 
+/** Ends Patchbay, as the tray does where there is one. */
+export async function quitPatchbay(): Promise<void> {
+	await post("/api/quit");
+}
+
 /** Sets the password that opens the page from elsewhere; "" removes it. */
 export async function setPassword(password: string): Promise<void> {
 	if (password) await put("/api/ui/password", { password });
