@@ -2,25 +2,78 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"runtime"
 	"strings"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
 	"patchbay/backend/api"
 	"patchbay/backend/config"
 	"patchbay/backend/doctor"
+	"patchbay/backend/logging"
 )
 
 func (a *app) doctorCommand() *cobra.Command {
-	return &cobra.Command{
+	var bundle string
+	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "What is wrong and how to mend it",
-		Long:  "Looks at settings, port, database, secrets, accounts and keys. Ends with 1 if something does not work.",
-		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
+		Long: "Looks at settings, port, database, secrets, accounts and keys. Ends with 1 if something does not work.\n\n" +
+			"With --bundle it also writes a zip for those who help: the findings, versions, settings, states and the latest lines of the\n" +
+			"log, without a key, a login, a name or the text of a request.",
+		Example: "  patchbay doctor --bundle report.zip",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if bundle != "" {
+				if err := a.bundle(cmd.Context(), bundle); err != nil {
+					return err
+				}
+			}
+			return a.doctor(cmd.Context())
+		},
 	}
+	cmd.Flags().StringVar(&bundle, "bundle", "", "also write a report for those who help to this `FILE`, without secrets")
+	return cmd
+}
+
+// bundle writes the report. Where Patchbay does not even open, it holds what can be seen from outside.
+func (a *app) bundle(ctx context.Context, path string) error {
+	var files []api.SupportFile
+	err := a.with(ctx, func(svc api.Service) (err error) {
+		files, err = svc.Support(ctx)
+		return err
+	})
+	if err != nil {
+		findings, err := a.emergency(err)
+		if err != nil {
+			return err
+		}
+		data, err := json.Marshal(findings, jsontext.WithIndent("  "))
+		if err != nil {
+			return fmt.Errorf("writing the findings: %w", err)
+		}
+		files = []api.SupportFile{{Name: "doctor.json", Data: []byte(logging.Redact(string(data)))}}
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already; name another file", path)
+	}
+	if err == nil {
+		err = errors.Join(api.ZipSupport(f, files), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	if !a.json { // findings alone are read by programs
+		_, _ = fmt.Fprintf(a.out, "Wrote %s. Look at it before you pass it on.\n\n", path)
+	}
+	return nil
 }
 
 func (a *app) doctor(ctx context.Context) error {
@@ -56,7 +109,7 @@ func (a *app) emergency(cause error) ([]api.Finding, error) {
 	var out []api.Finding
 	if len(facts.ConfigProblems) == 0 {
 		out = append(out, api.Finding{
-			ID: "start", Level: doctor.Problem, Title: "Patchbay does not open", Detail: message(cause),
+			ID: "start", Level: doctor.Problem, Code: "start.broken", Title: "Patchbay does not open", Detail: message(cause),
 			Fix: "Mend what the line above says; if it stays unclear, `patchbay serve` tells more.",
 		})
 	}

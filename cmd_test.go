@@ -1,11 +1,14 @@
 package main
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -496,6 +499,52 @@ func TestDoctorWorksWhenNothingElseDoes(t *testing.T) {
 	if code := run(t.Context(), a, []string{"doctor"}); code != exitFailed || !strings.Contains(out.String(), "the disk is on fire") || !strings.Contains(out.String(), "clock") {
 		t.Error(code, out.String())
 	}
+}
+
+func TestDoctorWritesAReport(t *testing.T) {
+	b := newBench()
+	path := filepath.Join(t.TempDir(), "report.zip")
+	b.run(t, "doctor", "--bundle", path).check(t, exitOK, "Wrote "+path)
+	if got := namesInZip(t, path); !slices.Contains(got, "status.json") {
+		t.Error(got)
+	}
+	b.run(t, "doctor", "--bundle", path).check(t, exitFailed, "is there already")
+
+	// Nothing opens: what can be seen from outside goes in, without what looks like a secret.
+	t.Setenv("PATCHBAY_HOME", t.TempDir())
+	var out bytes.Buffer
+	a := &app{out: &out, err: &out, open: func(context.Context, *app) (api.Service, func() error, error) {
+		return nil, nil, errors.New("the key sk-canary-0123456789abcdef burns")
+	}}
+	path = filepath.Join(t.TempDir(), "report.zip")
+	if code := run(t.Context(), a, []string{"doctor", "--bundle", path}); code != exitFailed {
+		t.Error(code, out.String())
+	}
+	if got := namesInZip(t, path); !slices.Contains(got, "doctor.json") {
+		t.Error(got)
+	}
+}
+
+// namesInZip reads a report and looks for the canary in it.
+func namesInZip(t *testing.T, path string) (names []string) {
+	t.Helper()
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	for _, f := range z.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		if err != nil || strings.Contains(string(text), "canary") || len(text) == 0 {
+			t.Errorf("%s: %v\n%s", f.Name, err, text)
+		}
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 func TestServiceErrorsAreToldInTheirWords(t *testing.T) {

@@ -59,6 +59,7 @@ func (b *Backend) move(ctx context.Context, from, to string) (net.Listener, erro
 		return nil, err
 	}
 	b.log.Logger().Info("Patchbay listens on another address", "base", b.Base())
+	b.bus.Publish(events.Notice, "address", b.Base()) // open pages lead there
 	return l, nil
 }
 

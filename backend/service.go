@@ -155,7 +155,7 @@ func (b *Backend) Doctor(ctx context.Context) ([]api.Finding, error) {
 	}
 	for _, a := range b.accounts.List() {
 		needs := a.State == account.NeedsLogin || a.State == account.NeedsAction || a.State == account.Blocked
-		f.Accounts = append(f.Accounts, doctor.Account{Provider: a.Provider, Name: a.Name, State: string(a.State), Reason: a.Reason, NeedsPerson: needs, Enabled: a.Enabled})
+		f.Accounts = append(f.Accounts, doctor.Account{ID: a.ID, Provider: a.Provider, Name: a.Name, State: string(a.State), Reason: a.Reason, NeedsPerson: needs, Enabled: a.Enabled})
 	}
 	f.Files = b.fileFacts(ctx)
 	f.Prompts = b.promptFacts()

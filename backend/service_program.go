@@ -18,6 +18,7 @@ import (
 
 	"patchbay/backend/about"
 	"patchbay/backend/api"
+	"patchbay/backend/apierror"
 	"patchbay/backend/events"
 	"patchbay/backend/logging"
 	"patchbay/backend/wire"
@@ -176,6 +177,18 @@ func (b *Backend) About(context.Context) (api.AboutView, error) {
 	return v, nil
 }
 
+// LicenceText implements api.Service.
+func (b *Backend) LicenceText(_ context.Context, module string) (api.LicenceText, error) {
+	text, err := about.Text(module)
+	if err != nil {
+		return api.LicenceText{}, explain(err)
+	}
+	if text == "" {
+		return api.LicenceText{}, apierror.Invalid("path", "the licence of %q is not part of this program", module)
+	}
+	return api.LicenceText{Path: module, Text: text}, nil
+}
+
 // reportLines and reportRequests are how much of the past goes into a report.
 const (
 	reportLines    = 1000
@@ -200,7 +213,8 @@ func (b *Backend) Support(ctx context.Context) ([]api.SupportFile, error) {
 	}
 	hide := b.hider()
 	for i := range findings {
-		findings[i].Title, findings[i].Detail = hide(findings[i].Title), hide(findings[i].Detail)
+		f := &findings[i]
+		f.Title, f.Detail, f.Fix, f.Params = hide(f.Title), hide(f.Detail), hide(f.Fix), nil // the sentences hold them
 	}
 	requests, err := b.reportedRequests(ctx)
 	if err != nil {

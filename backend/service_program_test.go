@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"patchbay/backend/apierror"
 	"patchbay/backend/events"
 	"patchbay/backend/secret"
+	"patchbay/backend/store"
 )
 
 func settingOf(t *testing.T, b *Backend, key string) api.SettingView {
@@ -114,11 +116,22 @@ func TestLogHintsAreFew(t *testing.T) {
 }
 
 func TestReportHoldsNoSecretAndNoName(t *testing.T) {
-	b := openTest(t, "providers:\n  openai:\n    headers: {X-Mine: private-header}\nprompts:\n  mine: {text: a private prompt}\ntimeouts: {idle: 90s}\n", nil)
+	const settings = "providers:\n  openai:\n    headers: {X-Mine: private-header}\nprompts:\n  mine: {text: a private prompt}\ntimeouts: {idle: 90s}\n"
+	b := openTest(t, settings, nil)
 	ctx := t.Context()
 	if _, err := b.AddAccount(ctx, api.NewAccount{Provider: "openai", Name: "ann@example.test", Key: secret.New("sk-canary-0123456789abcdef")}); err != nil {
 		t.Fatal(err)
 	}
+	// A finding names the account, in its title and in what to do.
+	if err := b.db.SaveHealth(ctx, store.Health{ID: b.accounts.List()[0].ID, State: "needs_login", Reason: "refused"}); err != nil {
+		t.Fatal(err)
+	}
+	paths := b.o.Paths
+	if err := errors.Join(b.db.Close(), b.lock.Release()); err != nil {
+		t.Fatal(err)
+	}
+	b.accounts, b.db, b.lock = nil, nil, nil
+	b = openTest(t, settings, func(o *Options) { o.Paths = paths })
 	b.log.Logger().Warn("Account ann@example.test rests", "authorization", "Bearer sk-canary-0123456789abcdef")
 	files, err := b.Support(ctx)
 	if err != nil || len(files) < 5 {
@@ -136,7 +149,7 @@ func TestReportHoldsNoSecretAndNoName(t *testing.T) {
 			t.Errorf("%q is in the report:\n%s", bad, &all)
 		}
 	}
-	for _, want := range []string{`"timeouts.idle"`, "1m30s", "account-1 rests", `"openai"`} {
+	for _, want := range []string{`"timeouts.idle"`, "1m30s", "account-1 rests", `"openai"`, "openai/account-1 needs you"} {
 		if !strings.Contains(all.String(), want) {
 			t.Errorf("%q is not in the report:\n%s", want, &all)
 		}
@@ -152,6 +165,11 @@ func TestAboutAndAddresses(t *testing.T) {
 	if n := len(about.Licences()); n < 20 {
 		t.Errorf("%d licences", n)
 	}
+	if l, err := b.LicenceText(t.Context(), "github.com/spf13/cobra"); err != nil || !strings.Contains(l.Text, "Apache License") {
+		t.Error(l, err)
+	}
+	_, err = b.LicenceText(t.Context(), "example.test/nothing")
+	refused(t, err, apierror.InvalidRequest, "path", "not part")
 	a, err := b.Addresses(t.Context())
 	if err != nil || a.Base != "" || len(a.Items) != 0 || !a.Second.Enabled {
 		t.Error(a, err)

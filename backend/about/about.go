@@ -2,7 +2,10 @@
 package about
 
 import (
+	"bytes"
+	"compress/gzip"
 	_ "embed"
+	"fmt"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -11,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-//go:generate go run ../../build/licences licences.json
+//go:generate go run ../../build/licences licences.json licences.json.gz
 
 // Licence is that of Patchbay itself.
 const Licence = "GPL-3.0-only"
@@ -21,6 +24,11 @@ const Licence = "GPL-3.0-only"
 //go:embed licences.json
 var licences []byte
 
+// texts are the licences themselves by module, compressed, made with licences.
+//
+//go:embed licences.json.gz
+var texts []byte
+
 var known = sync.OnceValue(func() map[string]string {
 	out := map[string]string{}
 	if err := json.Unmarshal(licences, &out); err != nil {
@@ -28,6 +36,9 @@ var known = sync.OnceValue(func() map[string]string {
 	}
 	return out
 })
+
+// goModule stands for the language's own library and run time.
+const goModule = "std"
 
 // Info is what a build is made of.
 type Info struct {
@@ -57,6 +68,7 @@ func Read() Info {
 			i.Time, _ = time.Parse(time.RFC3339, s.Value) // the zero time means unknown
 		}
 	}
+	i.Modules = append(i.Modules, Module{goModule, runtime.Version(), known()[goModule]})
 	for _, m := range bi.Deps {
 		if m.Replace != nil {
 			m = m.Replace
@@ -64,6 +76,20 @@ func Read() Info {
 		i.Modules = append(i.Modules, Module{m.Path, m.Version, known()[m.Path]})
 	}
 	return i
+}
+
+// Text returns the licence of a library with all that must go along with it, "" if there is no such library. It is read from the
+// compressed texts each time: few people look, and nobody twice a second.
+func Text(path string) (string, error) {
+	z, err := gzip.NewReader(bytes.NewReader(texts))
+	if err != nil {
+		return "", fmt.Errorf("reading licences: %w", err)
+	}
+	all := map[string]string{}
+	if err := json.UnmarshalRead(z, &all); err != nil {
+		return "", fmt.Errorf("reading licences: %w", err)
+	}
+	return all[path], nil
 }
 
 // Licences returns the licence of every library that may be part of a build, by module.

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,6 +24,8 @@ type ProgramService interface {
 	Addresses(ctx context.Context) (AddressesView, error)
 	// About says what this program is made of.
 	About(ctx context.Context) (AboutView, error)
+	// LicenceText returns the licence of one of About's libraries as it stands in its source.
+	LicenceText(ctx context.Context, module string) (LicenceText, error)
 	// Support returns the files of a report for those who help. It holds no secret, no name of a person and no text of a
 	// request.
 	Support(ctx context.Context) ([]SupportFile, error)
@@ -109,6 +112,12 @@ type ModuleView struct {
 	Licence string `json:"licence,omitempty"` // SPDX
 }
 
+// LicenceText is the licence of a library, with what must go along with it.
+type LicenceText struct {
+	Path string `json:"path"`
+	Text string `json:"text"`
+}
+
 // SupportFile is one file of a report.
 type SupportFile struct {
 	Name  string `json:"name"`
@@ -129,6 +138,10 @@ var programEndpoints = []endpoint{
 	{pattern: "GET /api/logs/text", raw: downloadLogs, media: "text/plain", about: "What the log's files hold, to be saved"},
 	{pattern: "GET /api/addresses", call: getAddresses, gives: of[AddressesView](), about: "Where apps find Patchbay"},
 	{pattern: "GET /api/about", call: getAbout, gives: of[AboutView](), about: "Version, libraries and their licences"},
+	{
+		pattern: "GET /api/about/licence", call: getLicenceText, gives: of[LicenceText](),
+		query: []param{{"path", "string", "of the library"}}, about: "The licence of one of these libraries, whole",
+	},
 	{
 		pattern: "GET /api/support/files", call: listSupport, gives: of[items[SupportFile]](),
 		query: []param{{"data", "boolean", "with what is in them"}}, about: "What a report for those who help would hold",
@@ -162,6 +175,10 @@ func getAddresses(svc Service, r *http.Request) (any, error) { return svc.Addres
 
 func getAbout(svc Service, r *http.Request) (any, error) { return svc.About(r.Context()) }
 
+func getLicenceText(svc Service, r *http.Request) (any, error) {
+	return svc.LicenceText(r.Context(), r.FormValue("path"))
+}
+
 func listSupport(svc Service, r *http.Request) (any, error) {
 	files, err := svc.Support(r.Context())
 	with := r.FormValue("data") == "true"
@@ -192,15 +209,16 @@ func downloadSupport(h *handler, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var b bytes.Buffer
-	if err := zipped(&b, files); err != nil {
+	if err := ZipSupport(&b, files); err != nil {
 		fail(w, err)
 		return
 	}
 	download(w, "application/zip", "patchbay-report-"+time.Now().Format("2006-01-02")+".zip", b.Bytes())
 }
 
-func zipped(b *bytes.Buffer, files []SupportFile) error {
-	z := zip.NewWriter(b)
+// ZipSupport writes the files of a report as one.
+func ZipSupport(to io.Writer, files []SupportFile) error {
+	z := zip.NewWriter(to)
 	for _, f := range files {
 		w, err := z.CreateHeader(&zip.FileHeader{Name: f.Name, Method: zip.Deflate, Modified: time.Now()})
 		if err == nil {
@@ -249,6 +267,11 @@ func (c *Client) Addresses(ctx context.Context) (AddressesView, error) {
 // About implements Service.
 func (c *Client) About(ctx context.Context) (AboutView, error) {
 	return get[AboutView](ctx, c, "/api/about", nil)
+}
+
+// LicenceText implements Service.
+func (c *Client) LicenceText(ctx context.Context, module string) (LicenceText, error) {
+	return get[LicenceText](ctx, c, "/api/about/licence", url.Values{"path": {module}})
 }
 
 // Support implements Service.

@@ -24,8 +24,13 @@ const (
 
 // Finding is one thing that was looked at.
 type Finding struct {
-	ID     string `json:"id"` // stable: "port", "vault", "account.needs_person"
-	Level  Level  `json:"level"`
+	ID    string `json:"id"` // what was looked at, stable: "port", "vault", "account.needs_person"
+	Level Level  `json:"level"`
+	// Code names the sentences below, for who says them in another language, with what stands in them under Params. Both are
+	// stable: the page's texts have them as "doctor.CODE", "doctor.CODE.detail" and "doctor.CODE.fix".
+	Code   string            `json:"code"`
+	Params map[string]string `json:"params,omitempty"`
+
 	Title  string `json:"title"`            // a sentence without a full stop
 	Detail string `json:"detail,omitempty"` // what was seen
 	Fix    string `json:"fix,omitempty"`    // what to do next
@@ -92,9 +97,9 @@ type Provider struct {
 
 // Account is one account with its health.
 type Account struct {
-	Provider, Name, State, Reason string
-	NeedsPerson                   bool
-	Enabled                       bool
+	ID, Provider, Name, State, Reason string
+	NeedsPerson                       bool
+	Enabled                           bool
 }
 
 // Prompt is a rule for system text whose file cannot be read.

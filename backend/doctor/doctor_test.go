@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"encoding/json"
 	"errors"
 	"net"
 	"os"
@@ -47,6 +48,7 @@ func TestHealthyMachineHasNothingToMend(t *testing.T) {
 	if w := Worst(got); w != OK {
 		t.Errorf("worst is %s: %+v", w, got)
 	}
+	saidByThePage(t, got)
 }
 
 func ids(fs []Finding) (out []string) {
@@ -93,14 +95,35 @@ func TestEachTroubleIsFound(t *testing.T) {
 			f.Listening = false
 			s.Free = func(string) error { return errors.New("in use") }
 		}, "port", Problem, "could not be found out"},
-		"open to the network":       {func(f *Facts, _ *System) { f.LAN = true }, "lan", Warn, "server.lan"},
-		"database not openable":     {func(f *Facts, _ *System) { f.Database.Err = errors.New("disk full") }, "database", Problem, "disk full"},
-		"database set aside":        {func(f *Facts, _ *System) { f.Database.SetAside = "kept as x.bad" }, "database", Warn, "x.bad"},
-		"keychain locked":           {func(f *Facts, _ *System) { f.Vault.State = VaultLocked }, "vault", Problem, "Unlock"},
-		"vault key lost":            {func(f *Facts, _ *System) { f.Vault.State, f.Vault.Err = VaultLost, errors.New("no item") }, "vault", Problem, "no item"},
-		"vault key in a file":       {func(f *Facts, _ *System) { f.Vault.Source, f.Vault.Path = VaultFile, "/d/vault.key" }, "vault", Warn, "weaker"},
-		"vault key in a lost file":  {func(f *Facts, _ *System) { f.Vault = Vault{State: VaultLost, Source: VaultFile, Path: "/d/vault.key"} }, "vault", Problem, "/d/vault.key"},
-		"vault key in environment":  {func(f *Facts, _ *System) { f.Vault.Source = VaultEnv }, "vault", OK, "PATCHBAY_VAULT_KEY"},
+		"open to the network":           {func(f *Facts, _ *System) { f.LAN = true }, "lan", Warn, "server.lan"},
+		"database not openable":         {func(f *Facts, _ *System) { f.Database.Err = errors.New("disk full") }, "database", Problem, "disk full"},
+		"database set aside":            {func(f *Facts, _ *System) { f.Database.SetAside = "kept as x.bad" }, "database", Warn, "x.bad"},
+		"keychain locked":               {func(f *Facts, _ *System) { f.Vault.State = VaultLocked }, "vault", Problem, "Unlock"},
+		"vault key lost":                {func(f *Facts, _ *System) { f.Vault.State, f.Vault.Err = VaultLost, errors.New("no item") }, "vault", Problem, "no item"},
+		"vault key in a file":           {func(f *Facts, _ *System) { f.Vault.Source, f.Vault.Path = VaultFile, "/d/vault.key" }, "vault", Warn, "weaker"},
+		"vault key in a lost file":      {func(f *Facts, _ *System) { f.Vault = Vault{State: VaultLost, Source: VaultFile, Path: "/d/vault.key"} }, "vault", Problem, "/d/vault.key"},
+		"vault key in environment":      {func(f *Facts, _ *System) { f.Vault.Source = VaultEnv }, "vault", OK, "PATCHBAY_VAULT_KEY"},
+		"key of the environment locked": {func(f *Facts, _ *System) { f.Vault = Vault{State: VaultLocked, Source: VaultEnv} }, "vault", Problem, "PATCHBAY_VAULT_KEY set"},
+		"key file locked": {func(f *Facts, _ *System) {
+			f.Vault = Vault{State: VaultLocked, Source: VaultFile, Path: "/d/vault.key", Err: errors.New("it is a folder")}
+		}, "vault", Problem, "it is a folder"},
+		"key of the environment lost": {func(f *Facts, _ *System) { f.Vault = Vault{State: VaultLost, Source: VaultEnv} }, "vault", Problem, "PATCHBAY_VAULT_KEY"},
+		"prompt file gone":            {func(f *Facts, _ *System) { f.Prompts = []Prompt{{Name: "mine", File: "/p", Problem: "gone"}} }, "prompt.file", Problem, "without its text"},
+		"prompt file gone, text held": {func(f *Facts, _ *System) {
+			f.Prompts = []Prompt{{Name: "mine", File: "/p", Problem: "gone", Held: true}}
+		}, "prompt.file", Problem, "still used"},
+		"login of another program": {func(f *Facts, _ *System) {
+			f.Files = []File{{ID: "f1", Provider: "codex", Path: "/h", Program: "Codex CLI", State: "found"}}
+		}, "credential_file.found", OK, "accounts borrow f1"},
+		"credential file unreadable": {func(f *Facts, _ *System) {
+			f.Files = []File{{ID: "f1", Provider: "codex", Path: "/h", Program: "Codex CLI", State: "unreadable"}}
+		}, "credential_file.unreadable", Warn, "Codex CLI"},
+		"credential file gone": {func(f *Facts, _ *System) {
+			f.Files = []File{{ID: "f1", Provider: "codex", Path: "/h", State: "gone", Account: "ann"}}
+		}, "credential_file.gone", Problem, "codex/ann"},
+		"credential file of somebody else": {func(f *Facts, _ *System) {
+			f.Files = []File{{ID: "f1", Provider: "codex", Path: "/h", State: "changed", Account: "ann"}}
+		}, "credential_file.changed", Problem, "accounts borrow f1"},
 		"vault in memory":           {func(f *Facts, _ *System) { f.Vault.Source = VaultMemory }, "vault", Warn, "memory"},
 		"no client key":             {func(f *Facts, _ *System) { f.ClientKeys = 0 }, "client_keys", Problem, "keys add"},
 		"no account":                {func(f *Facts, _ *System) { f.Accounts, f.Default = nil, "" }, "accounts", Problem, "accounts add"},
@@ -123,6 +146,7 @@ func TestEachTroubleIsFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f, s := healthy(), machine(t)
 			c.harm(&f, &s)
+			saidByThePage(t, Check(f, s))
 			for _, got := range Check(f, s) {
 				if got.ID != c.id {
 					continue
@@ -135,6 +159,34 @@ func TestEachTroubleIsFound(t *testing.T) {
 			}
 			t.Errorf("nothing found: %v", ids(Check(f, s)))
 		})
+	}
+}
+
+// saidByThePage holds the page's English sentences to those of the doctor: where there is one under the finding's code, it
+// says the same once its values are in it. Titles and advice have one always; a detail may be what somebody else said.
+func saidByThePage(t *testing.T, findings []Finding) {
+	t.Helper()
+	data, err := os.ReadFile("../../frontend/src/i18n/en/doctor.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts map[string]string
+	if err := json.Unmarshal(data, &texts); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range findings {
+		for part, want := range map[string]string{"": f.Title, ".detail": f.Detail, ".fix": f.Fix} {
+			got, ok := texts["doctor."+f.Code+part]
+			for name, value := range f.Params {
+				got = strings.ReplaceAll(got, "{"+name+"}", value)
+			}
+			switch {
+			case ok && got != want:
+				t.Errorf("%s%s: the page says\n%s\nand the doctor\n%s", f.Code, part, got, want)
+			case !ok && (part == "" || part == ".fix" && want != ""):
+				t.Errorf("%s%s is not among the page's texts", f.Code, part)
+			}
+		}
 	}
 }
 
@@ -166,6 +218,7 @@ func TestClaudeLoginIsNotRead(t *testing.T) {
 	if len(got) != 1 || !strings.Contains(got[0].Fix, "inside Claude Code only") {
 		t.Error(got)
 	}
+	saidByThePage(t, got)
 	if got := claudeLogin(Facts{}, System{}); got != nil {
 		t.Error("without a home there is nothing to notice", got)
 	}

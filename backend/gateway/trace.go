@@ -142,7 +142,7 @@ func (c *Call) news(skipped []trace.Step) []trace.Step {
 func (c *Call) note(cand *route.Candidate, lease *account.Lease, begun time.Time, err error) {
 	s := trace.Step{
 		What: trace.Answered, Provider: cand.Provider, Account: lease.AccountID(), Label: lease.Label(), Model: cand.Model,
-		MS: time.Since(begun).Milliseconds(),
+		Wire: cand.Wire, MS: time.Since(begun).Milliseconds(),
 	}
 	switch {
 	case err == nil:

@@ -78,6 +78,7 @@ type Step struct {
 	Account  string    `json:"account,omitzero"` // id
 	Label    string    `json:"label,omitzero"`   // the account's name then
 	Model    string    `json:"model,omitzero"`
+	Wire     string    `json:"wire,omitzero"`    // of an account that was asked: in which format
 	Kind     string    `json:"kind,omitzero"`    // of the cause
 	Message  string    `json:"message,omitzero"` // the cause as a sentence
 	Until    time.Time `json:"until,omitzero"`   // when the cause is over, where that is known

@@ -20,7 +20,7 @@ test("Help says what is wrong and how it is mended", async ({ open }) => {
 		await expect(page.getByText(own.folder + "/config.yaml").first()).toBeVisible();
 		await expectNoSidewaysScroll(page);
 		await page.getByRole("listitem").filter({ hasText: "Licences" }).getByRole("button", { name: "Show" }).click();
-		await expect(page.getByRole("dialog", { name: "Licences" }).getByRole("cell", { name: "filippo.io/age" })).toBeVisible();
+		await expect(page.getByRole("dialog", { name: "Licences" }).getByRole("cell", { name: "filippo.io/age", exact: true })).toBeVisible();
 		await expectAccessible(page);
 	} finally {
 		await own.close();

@@ -65,6 +65,12 @@ func (s *Service) About(context.Context) (api.AboutView, error) {
 	return api.AboutView{Version: "1.2.3", Go: "go1.26", System: "linux/amd64", Licence: "GPL-3.0-only", Modules: []api.ModuleView{{Path: "x", Version: "v1", Licence: "MIT"}}}, s.Err
 }
 
+// LicenceText implements api.Service.
+func (s *Service) LicenceText(_ context.Context, module string) (api.LicenceText, error) {
+	defer s.lock()()
+	return api.LicenceText{Path: module, Text: "Permission is hereby granted"}, s.Err
+}
+
 // Support implements api.Service.
 func (s *Service) Support(context.Context) ([]api.SupportFile, error) {
 	defer s.lock()()

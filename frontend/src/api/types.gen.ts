@@ -317,6 +317,8 @@ export interface FileView {
 export interface Finding {
 	id: string;
 	level: string;
+	code: string;
+	params?: Record<string, string>;
 	title: string;
 	detail?: string;
 	fix?: string;
@@ -404,6 +406,11 @@ export interface KeyView {
 	revoked?: string;
 	limits?: KeyLimits;
 	used?: KeyUse;
+}
+
+export interface LicenceText {
+	path: string;
+	text: string;
 }
 
 export interface LogAttr {
@@ -1027,6 +1034,7 @@ export interface Step {
 	account?: string;
 	label?: string;
 	model?: string;
+	wire?: string;
 	kind?: string;
 	message?: string;
 	until?: string;
@@ -1841,6 +1849,13 @@ export interface Calls {
 		query: undefined;
 		body: undefined;
 		answer: AboutView;
+	};
+	/** The licence of one of these libraries, whole. */
+	"GET /api/about/licence": {
+		path: undefined;
+		query: { path?: string };
+		body: undefined;
+		answer: LicenceText;
 	};
 	/** What a report for those who help would hold. */
 	"GET /api/support/files": {

@@ -8,6 +8,7 @@ import type apps from "./en/apps.json";
 import type activity from "./en/activity.json";
 import type usage from "./en/usage.json";
 import type settings from "./en/settings.json";
+import type doctor from "./en/doctor.json";
 import type help from "./en/help.json";
 import type dataset from "./en/dataset.json";
 import type playground from "./en/playground.json";
@@ -22,6 +23,7 @@ type Texts = typeof common &
 	typeof activity &
 	typeof usage &
 	typeof settings &
+	typeof doctor &
 	typeof help &
 	typeof dataset &
 	typeof playground;

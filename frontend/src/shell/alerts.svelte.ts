@@ -5,6 +5,7 @@ import { t } from "../i18n/index.svelte";
 import { href } from "../router.svelte";
 import { banners, type Banner, type bannerOrder } from "../state/banners.svelte";
 import { goOn } from "../state/program";
+import { moved } from "../state/moved.svelte";
 import { addresses, settings, update, vault } from "../state/settings.svelte";
 import { status } from "../state/status.svelte";
 import { toasts } from "../ui/toasts.svelte";
@@ -49,6 +50,7 @@ async function unlock(): Promise<void> {
 export function followAlerts(): void {
 	$effect(() => {
 		const stop = [settings, vault, addresses, update].map((r) => r.follow());
+		stop.push(moved.follow());
 		return () => stop.forEach((f) => f());
 	});
 	$effect(() => {

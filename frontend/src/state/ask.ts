@@ -1,7 +1,6 @@
-import { get, origin, query } from "../api/client";
+import { get, query, send } from "../api/client";
 import { ApiError } from "../api/errors";
 import type { List, Model } from "../api/types";
-import { session } from "../api/session.svelte";
 import { t } from "../i18n/index.svelte";
 import { latest } from "./latest.svelte";
 import { providers } from "./providers.svelte";
@@ -19,17 +18,15 @@ export async function ask(question: string): Promise<Answer> {
 	const model = items.find((m) => m.provider === provider) ?? items[0];
 	if (!model) throw new ApiError("model_not_found", t("first.noModel"));
 	const began = performance.now();
-	const response = await fetch(origin + "/v1/chat/completions", {
-		method: "POST",
-		headers: { Authorization: `Bearer ${session.token}`, "Content-Type": "application/json" },
-		body: JSON.stringify({ model: model.id, messages: [{ role: "user", content: question }] }),
-	});
-	const body = (await response.json()) as { choices?: { message?: { content?: string } }[]; error?: { message?: string } };
-	void latest.reload();
-	if (!response.ok) throw new ApiError("upstream", body.error?.message ?? response.statusText, "", response.status);
-	return {
-		text: body.choices?.[0]?.message?.content ?? "",
-		provider: response.headers.get("X-Patchbay-Provider") ?? provider,
-		ms: performance.now() - began,
-	};
+	try {
+		const response = await send("POST", "/v1/chat/completions", { model: model.id, messages: [{ role: "user", content: question }] });
+		const body = (await response.json()) as { choices?: { message?: { content?: string } }[] };
+		return {
+			text: body.choices?.[0]?.message?.content ?? "",
+			provider: response.headers.get("X-Patchbay-Provider") ?? provider,
+			ms: performance.now() - began,
+		};
+	} finally {
+		void latest.reload(); // one that failed is a request too
+	}
 }

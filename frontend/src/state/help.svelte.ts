@@ -1,6 +1,6 @@
-import { get, send } from "../api/client";
+import { get, query, send } from "../api/client";
 import type { List } from "../api/types";
-import type { AboutView, Finding, SupportFile } from "../api/types.gen";
+import type { AboutView, Finding, LicenceText, SupportFile } from "../api/types.gen";
 import { saveFile } from "../ui/download";
 import { Resource } from "./resource.svelte";
 
@@ -12,6 +12,25 @@ export const findings = new Resource<List<Finding>>({
 });
 
 export const about = new Resource<AboutView>({ load: (signal) => get<AboutView>("/api/about", { signal }), topics: [] });
+
+/** A library that is part of Patchbay. */
+export interface Library {
+	path: string;
+	version: string;
+	licence?: string;
+	/** its licence whole, where that is here already */
+	text?: string;
+}
+
+/** The libraries in this page: its build has written them down beside it. */
+export async function pageLibraries(): Promise<Library[]> {
+	return (await (await fetch(new URL("licences.json", document.baseURI))).json()) as Library[];
+}
+
+/** The licence of a library of the program, whole. */
+export async function licenceText(path: string): Promise<string> {
+	return (await get<LicenceText>("/api/about/licence" + query({ path }))).text;
+}
 
 /** The files of a report, as they would be saved. */
 export async function reportFiles(): Promise<(Omit<SupportFile, "data"> & { text: string })[]> {

@@ -3,12 +3,14 @@ import { keys } from "../../state/keys.svelte";
 import { latest } from "../../state/latest.svelte";
 
 const closedKey = "patchbay.guide";
+const fileKey = "patchbay.guide.file";
 const connectedKey = "patchbay.guide.connected";
 
 /** Whether the first-run list is in place of Home. */
 class Guide {
 	#closed = $state(stored(closedKey));
 	#connected = $state(stored(connectedKey));
+	#fileKept = $state(stored(fileKey));
 	/** a key is being checked: its account is here, but may go again */
 	checking = $state(false);
 	/** the key that was made here, until the page is closed: it is shown once */
@@ -37,6 +39,16 @@ class Guide {
 	/** An app has what it needs: an address and a key were copied, or a key was used. */
 	get connected(): boolean {
 		return this.#connected || (keys.value?.items ?? []).some((k) => (k.used?.requests_today ?? 0) > 0);
+	}
+
+	/** The person knows that the key of the logins is in a file, and leaves it there. */
+	get fileKept(): boolean {
+		return this.#fileKept;
+	}
+
+	keepFile(): void {
+		this.#fileKept = true;
+		store(fileKey);
 	}
 
 	connect(): void {
