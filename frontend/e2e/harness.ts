@@ -46,7 +46,7 @@ export class Patchbay {
 	/** `patchbay` as the system starts it at login, on a desktop that has nothing: no bus, no tray, no browser. */
 	static async desktop(): Promise<Patchbay> {
 		const home = fresh("server:\n  listen: 127.0.0.1:0\n");
-		const nothing = { PATH: home, HOME: home, XDG_CONFIG_HOME: join(home, "xdg"), DBUS_SESSION_BUS_ADDRESS: "unix:path=" + join(home, "none") };
+		const nothing = { DISPLAY: ":none", PATH: home, HOME: home, XDG_CONFIG_HOME: join(home, "xdg"), DBUS_SESSION_BUS_ADDRESS: "unix:path=" + join(home, "none") };
 		const p = new Patchbay(home, ["--hidden"], nothing);
 		await p.start();
 		return p;
