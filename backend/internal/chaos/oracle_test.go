@@ -111,8 +111,8 @@ func (w *world) finish(b *bay, r *request) {
 // another provider, whose context may be larger.
 func (w *world) ownFault(r *request, ok, failed bool) {
 	w.figures.own++
-	for _, c := range r.calls {
-		wait := r.fault == tooLong && slices.ContainsFunc(w.plan(r.provider), func(id string) bool { return id != c.account.provider })
+	for i, c := range r.calls {
+		wait := r.mends(i, "") || r.fault == tooLong && slices.ContainsFunc(w.plan(r.provider), func(id string) bool { return id != c.account.provider })
 		if c.verdict.ofRequest() && r.sink.status != http.StatusBadRequest && !wait && !(r.sink.status == http.StatusOK && failed) {
 			w.violate(r, &w.figures.others, "a request that was refused for its own fault got status %d", r.sink.status)
 		}

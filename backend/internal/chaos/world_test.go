@@ -211,6 +211,14 @@ type request struct {
 	ended    bool
 }
 
+// mends reports whether a driver mended the request after the i-th call: Ollama's asks once for a larger context. What the
+// mended call meets decides what comes next. now is the provider that is asked now, "" if none is.
+func (r *request) mends(i int, now string) bool {
+	own := func(c *call) bool { return c.account.provider == "home-ollama" }
+	long := func(c *call) bool { return c.verdict == tooLong }
+	return long(r.calls[i]) && own(r.calls[i]) && !slices.ContainsFunc(r.calls[:i], long) && (now == "home-ollama" || slices.ContainsFunc(r.calls[i+1:], own))
+}
+
 func (r *request) asks() string { return "Say " + r.id + "." }
 
 // call is one call of an account for a request.
@@ -321,12 +329,7 @@ func (w *world) arrive(proxy string, r *http.Request, body []byte) *call {
 		if old.account == a {
 			n++
 		}
-		// A driver may mend a request once: Ollama's asks for a larger context, and others leave out what the service has
-		// refused before it came to the fault. What the mended call meets decides what comes next.
-		first := !slices.ContainsFunc(req.calls[:i], func(c *call) bool { return c.verdict == tooLong })
-		again := a.provider == "home-ollama" || slices.ContainsFunc(req.calls[i+1:], func(c *call) bool { return c.account.provider == "home-ollama" })
-		mended := old.verdict == tooLong && old.account.provider == "home-ollama" && first && again
-		if old.verdict.ofRequest() && !mended && !old.at.Equal(now) {
+		if old.verdict.ofRequest() && !req.mends(i, a.provider) && !old.at.Equal(now) {
 			w.violate(req, &w.figures.others, "%s was asked after the request was refused for its own fault", a.name)
 		}
 	}
