@@ -29,12 +29,6 @@ const Built = true
 //go:embed icon.png
 var appIcon []byte
 
-// How long the window stays after its parent was lost, and how often it looks whether Patchbay runs again.
-const (
-	lostPatience = time.Minute
-	lookAgain    = time.Second
-)
-
 // child is the window's process.
 type child struct {
 	o     Options
@@ -142,18 +136,7 @@ func (c *child) orphaned(ctx context.Context) {
 		return
 	}
 	runtime.WindowExecJS(ctx, "location.replace("+strconv.Quote(stopped)+")")
-	patience := time.NewTimer(lostPatience)
-	defer patience.Stop()
-	look := time.NewTicker(lookAgain)
-	defer look.Stop()
-	for !c.o.Running() {
-		select {
-		case <-look.C:
-		case <-patience.C:
-			c.end(ctx)
-			return
-		}
-	}
+	awaitAgain(c.o.Running)
 	c.end(ctx)
 }
 

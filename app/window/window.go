@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // ErrNotBuilt reports that this build has no window.
@@ -48,6 +49,34 @@ const (
 
 // Line is a command as it is written to the child.
 func (c Command) Line() string { return strings.TrimSpace(c.Do+" "+c.Arg) + "\n" }
+
+// How long the window stays after its parent was lost, how often it looks whether Patchbay runs again, and how many looks in
+// a row must say so: the system gives a dead process's lock free a moment after its end of the pipe.
+const (
+	lostPatience = time.Minute
+	lookAgain    = time.Second
+	looksAgain   = 2
+)
+
+// awaitAgain waits until Patchbay runs again, or for lostPatience.
+func awaitAgain(running func() bool) {
+	patience := time.NewTimer(lostPatience)
+	defer patience.Stop()
+	look := time.NewTicker(lookAgain)
+	defer look.Stop()
+	for seen := 0; seen < looksAgain; {
+		select {
+		case <-look.C:
+		case <-patience.C:
+			return
+		}
+		if running() {
+			seen++
+		} else {
+			seen = 0
+		}
+	}
+}
 
 // errParentGone reports that the parent ended without a word.
 var errParentGone = errors.New("the parent is gone")

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -136,5 +138,26 @@ func TestPagesOfTheWindow(t *testing.T) {
 	p.restart = func() error { return errors.New("it is gone") }
 	if code, body := get("POST", "/again"); code != 500 || !strings.Contains(body, "it is gone") || quits != 2 {
 		t.Errorf("%d %s", code, body)
+	}
+}
+
+func TestALostWindowStaysUntilPatchbayRunsAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		running func(since time.Duration) bool
+		want    time.Duration
+	}{
+		"the lock of the dead one is held for a moment": {func(d time.Duration) bool { return d < lookAgain+lookAgain/2 }, lostPatience},
+		"it runs again after ten seconds":               {func(d time.Duration) bool { return d >= 10*time.Second }, 11 * time.Second},
+		"it runs again at once":                         {func(time.Duration) bool { return true }, looksAgain * lookAgain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begun := time.Now()
+				awaitAgain(func() bool { return c.running(time.Since(begun)) })
+				if got := time.Since(begun); got != c.want {
+					t.Errorf("the window went after %s, want %s", got, c.want)
+				}
+			})
+		})
 	}
 }

@@ -95,6 +95,9 @@ tray() { "$DESKTOP_ENV" tray "$@"; }
 # listed PATTERN: the menu shows an entry that this matches whole; not_listed: it can be read, and shows none
 entries() { tray list >"$work/menu" && awk -F'\t' '$2 != "hidden" {print $3}' "$work/menu"; }
 listed() { entries | grep -qxE "$1"; }
+# pick PATH: chooses an entry once the menu offers it; the menu follows what happens a moment later
+offered() { tray list >"$work/menu" && awk -F'\t' -v p="$1" '$3 == p && $2 != "hidden" && $2 != "disabled" {found = 1} END {exit !found}' "$work/menu"; }
+pick() { await 10 "the menu offers '$1'" offered "$1" && tray click "$1"; }
 not_listed() { entries >"$work/entries" && ! grep -qxE "$1" "$work/entries"; }
 shot() { "$DESKTOP_ENV" shot "$shots/$1.png"; }
 # painted NAME: takes a picture; right of the sidebar there must be letters, whose edges have many shades. Boxes of a page that
@@ -162,31 +165,31 @@ main() {
 
   # the menu chooses who answers
   await 20 'the menu lists the providers' listed 'Default provider/Anthropic · ready'
-  tray click 'Default provider/Anthropic · ready'
+  pick 'Default provider/Anthropic · ready'
   await 10 'Anthropic is the default' grep -q 'default_provider: anthropic' "$PATCHBAY_HOME/config.yaml"
   [ "$(ask)" = anthropic ] || fail "the request went to '$(ask)', not to the default provider anthropic"
-  tray click 'Default provider/OpenAI · ready'
+  pick 'Default provider/OpenAI · ready'
   await 10 'OpenAI is the default' grep -q 'default_provider: openai' "$PATCHBAY_HOME/config.yaml"
   [ "$(ask)" = openai ] || fail "the request went to '$(ask)', not to the default provider openai"
   say 'the menu switches the default provider, and the next request goes there'
 
   # pause, and go on
-  tray click Pause
+  pick Pause
   await 10 'it is paused' api_says /api/status .paused
-  tray click 'Go on'
+  pick 'Go on'
   await 10 'it goes on' api_says /api/status '.paused | not'
 
   # start at login, as the system says
-  tray click 'Start at login'
+  pick 'Start at login'
   await 10 'it starts at login' api_says /api/desktop '.start_at_login.state == "on"'
   desktop-file-validate "$XDG_CONFIG_HOME/autostart/dev.patchbay.Patchbay.desktop" || fail 'the autostart file is not valid'
-  tray click 'Start at login'
+  pick 'Start at login'
   await 10 'it does not start at login' api_says /api/desktop '.start_at_login.state == "off"'
 
   # open, and again
   local t
   t=$(now)
-  tray click 'Open Patchbay'
+  pick 'Open Patchbay'
   await 40 'the window opens again' window
   say "the window was there $(since "$t") ms after the click"
   await 40 'the page is drawn again' live again
@@ -201,7 +204,7 @@ main() {
 
   # an entry of the menu leads to a place of the page
   cp "$shots/again.png" "$work/before.png"
-  tray click Activity
+  pick Activity
   await 20 'the window goes to another page' differs "$work/before.png" activity
 
   # the port changes under the window
@@ -248,7 +251,7 @@ main() {
   local stream=$!
   await 10 'the stream begins' grep -q content_block_delta "$work/stream.txt"
   t=$(now)
-  tray click 'Quit Patchbay'
+  pick 'Quit Patchbay'
   await 15 'the program ends' gone "$pid"
   local took
   took=$(since "$t")
@@ -390,7 +393,7 @@ locked() { # the keychain is locked: what needs no secret is served; once it is 
   await 15 'the page can be had' window_opens
   await 40 'the page is drawn' live locked
   "$unlock" test-password || fail 'the keychain cannot be unlocked'
-  tray click 'Unlock the keychain …'
+  pick 'Unlock the keychain …'
   await 20 'it is unlocked' api_says /api/vault '.state != "locked"'
   await 20 'the menu offers it no more' not_listed 'Unlock the keychain …'
   await 20 'the sealed account answers' sealed_answers
