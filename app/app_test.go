@@ -175,23 +175,20 @@ func TestSleepClocksAndNetworksAreSeenOnce(t *testing.T) {
 func TestWhoCanAnswer(t *testing.T) {
 	until := time.Now().Add(time.Hour)
 	for _, tc := range []struct {
-		name   string
-		v      api.AccountView
-		noKey  bool
-		locked bool
-		want   tray.Account
+		name string
+		v    api.AccountView
+		want tray.Account
 	}{
-		{"ready", api.AccountView{State: "ready", Enabled: true}, false, false, tray.Account{Enabled: true, Ready: true}},
-		{"ready, with a model that rests", api.AccountView{State: "ready", Enabled: true, Cooling: []api.CoolDownView{{Model: "m", Until: until}}}, false, false,
+		{"ready", api.AccountView{State: "ready", Enabled: true}, tray.Account{Enabled: true, Ready: true}},
+		{"ready, with a model that rests", api.AccountView{State: "ready", Enabled: true, Cooling: []api.CoolDownView{{Model: "m", Until: until}}},
 			tray.Account{Enabled: true, Ready: true}},
-		{"rests", api.AccountView{State: "cooling", Reason: "asked", Enabled: true, Cooling: []api.CoolDownView{{Until: until}}}, false, false,
+		{"rests", api.AccountView{State: "cooling", Reason: "asked", Enabled: true, Cooling: []api.CoolDownView{{Until: until}}},
 			tray.Account{Enabled: true, Until: until}},
-		{"signs in", api.AccountView{State: "needs_login", Enabled: true}, false, false, tray.Account{Enabled: true, NeedsSignIn: true}},
-		{"locked", api.AccountView{State: "ready", Enabled: true}, false, true, tray.Account{Enabled: true}},
-		{"locked, without a key", api.AccountView{State: "ready", Enabled: true}, true, true, tray.Account{Enabled: true, Ready: true}},
-		{"ended", api.AccountView{State: "discontinued", Enabled: true}, false, false, tray.Account{}},
+		{"signs in", api.AccountView{State: "needs_login", Enabled: true}, tray.Account{Enabled: true, NeedsSignIn: true}},
+		{"locked", api.AccountView{State: "ready", Enabled: true, Locked: true}, tray.Account{Enabled: true}},
+		{"ended", api.AccountView{State: "discontinued", Enabled: true}, tray.Account{}},
 	} {
-		if d := cmp.Diff(tc.want, accountOf(tc.v, api.ProviderView{NoKey: tc.noKey}, tc.locked)); d != "" {
+		if d := cmp.Diff(tc.want, accountOf(tc.v, api.ProviderView{})); d != "" {
 			t.Errorf("%s: %s", tc.name, d)
 		}
 	}

@@ -89,7 +89,7 @@ func (a *App) state(ctx context.Context) tray.State {
 	}
 	has := map[string]bool{}
 	for _, v := range accounts {
-		acc := accountOf(v, byID[v.Provider], s.Locked)
+		acc := accountOf(v, byID[v.Provider])
 		has[v.Provider] = has[v.Provider] || acc.Enabled
 		s.Accounts = append(s.Accounts, acc)
 	}
@@ -108,11 +108,11 @@ func (a *App) state(ctx context.Context) tray.State {
 	return s
 }
 
-// accountOf is an account as the menu sees it. While the keychain is locked only accounts without a key can answer.
-func accountOf(v api.AccountView, p api.ProviderView, locked bool) tray.Account {
+// accountOf is an account as the menu sees it.
+func accountOf(v api.AccountView, p api.ProviderView) tray.Account {
 	acc := tray.Account{
 		ID: v.ID, Name: v.Name, Provider: v.Provider, ProviderName: p.Name, Enabled: v.Enabled && v.State != "discontinued",
-		Ready: v.State == "ready" && v.Reason == "" && (!locked || p.NoKey), NeedsSignIn: v.State == "needs_login",
+		Ready: v.State == "ready" && v.Reason == "" && !v.Locked, NeedsSignIn: v.State == "needs_login",
 	}
 	if v.Identity != "" && v.Name == "" {
 		acc.Name = v.Identity

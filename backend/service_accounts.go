@@ -47,6 +47,10 @@ func (b *Backend) accountView(a account.Status) api.AccountView {
 	for _, o := range a.Recent {
 		v.Recent = append(v.Recent, api.OutcomeView{At: o.At, Kind: o.Kind})
 	}
+	if b.Locked() && a.Owner != account.CLI { // what other programs keep lies in their own files
+		k, known := b.offered(a.Provider)
+		v.Locked = known && !k.info.NoKey
+	}
 	if c := a.Check; c != nil {
 		v.Check = &api.CheckView{At: c.At, OK: c.Kind == "", Kind: c.Kind, Note: c.Note}
 	}

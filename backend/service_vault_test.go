@@ -152,6 +152,11 @@ func TestLockedKeychainStopsOnlyWhatNeedsIt(t *testing.T) {
 	if got := request(t, base+"/openai/v1/chat/completions", key); !strings.Contains(got, "vault with the logins is locked") {
 		t.Error(got)
 	}
+	for _, a := range ok(b.Accounts(t.Context()))(t) {
+		if a.Locked != (a.Provider == "openai") {
+			t.Errorf("%s: locked %v", a.Provider, a.Locked)
+		}
+	}
 	if got := request(t, base+"/health", key); !strings.Contains(got, "the secrets are locked") || !strings.Contains(got, "degraded") {
 		t.Error(got)
 	}

@@ -122,6 +122,7 @@ type AccountView struct {
 	Reason        string            `json:"reason,omitempty"` // a sentence
 	Since         time.Time         `json:"since,omitzero"`   // since when it is in this state, where that is known
 	Until         time.Time         `json:"until,omitzero"`   // when a cooling one is ready again
+	Locked        bool              `json:"locked,omitempty"` // whatever the state: its login or key is sealed, and the keychain is locked
 	Enabled       bool              `json:"enabled"`
 	Priority      int               `json:"priority"`
 	Owner         string            `json:"owner,omitempty"`

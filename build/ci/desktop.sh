@@ -390,6 +390,8 @@ locked() { # the keychain is locked: what needs no secret is served; once it is 
   [ "$code" = 200 ] || fail "the local server is not served while the keychain is locked: $code"
   [ "$(api GET /api/vault | jq -r .state)" = locked ] || fail "the vault does not say that it is locked: $(api GET /api/vault)"
   [ "$(ask_openai)" = 200 ] && fail 'a sealed account answers while the keychain is locked'
+  [ "$(api GET /api/accounts | jq -c '[.items[] | {provider, locked: (.locked // false)}] | sort_by(.provider)')" = \
+    '[{"provider":"home-ollama","locked":false},{"provider":"openai","locked":true}]' ] || fail "who is locked: $(api GET /api/accounts)"
   await 15 'the page can be had' window_opens
   await 40 'the page is drawn' live locked
   "$unlock" test-password || fail 'the keychain cannot be unlocked'

@@ -55,6 +55,7 @@ export interface AccountView {
 	reason?: string;
 	since?: string;
 	until?: string;
+	locked?: boolean;
 	enabled: boolean;
 	priority: number;
 	owner?: string;

@@ -26,6 +26,7 @@ function pauses(a: Account): { whole: CoolDown | undefined; models: CoolDown[] }
 /** The state of an account in words. */
 export function accountWords(a: Account): Words {
 	const { whole, models } = pauses(a);
+	if (a.locked && (a.state === "ready" || a.state === "cooling")) return { glyph: "act", word: t("state.locked") };
 	switch (a.state) {
 		case "cooling":
 			if (whole) return { glyph: "rest", word: t("state.restUntil", { time: when(whole.until) }), detail: cause(whole.reason) };
@@ -64,7 +65,7 @@ export function restsUntil(a: Account): number {
 
 /** Whether an app's next request could be answered by it. */
 export function canAnswer(a: Account): boolean {
-	return (a.state === "ready" || a.state === "cooling") && restsUntil(a) === 0;
+	return (a.state === "ready" || a.state === "cooling") && !a.locked && restsUntil(a) === 0;
 }
 
 /** The date of a risk label, as a chip says it. */

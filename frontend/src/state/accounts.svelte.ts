@@ -6,7 +6,7 @@ import { Resource } from "./resource.svelte";
 /** The accounts, by provider, priority and name. */
 export const accounts = new Resource<List<Account>>({
 	load: (signal) => get<List<Account>>("/api/accounts", { signal }),
-	topics: ["account", "config"],
+	topics: ["account", "config", "notice"],
 });
 
 /** Whether a person must do something about it. */

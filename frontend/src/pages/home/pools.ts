@@ -25,7 +25,9 @@ export function poolLines(providers: Provider[], accounts: Account[], when: (ms:
 		const ready = on.filter(canAnswer);
 		const needing = on.filter(needsPerson);
 		const resting = on.map(restsUntil).filter((ms) => ms > 0);
+		const locked = on.filter((a) => a.locked).length;
 		const why: string[] = [];
+		if (locked) why.push(t("state.locked"));
 		const signIn = needing.filter((a) => a.state === "needs_login").length;
 		if (signIn) why.push(t("home.whySignIn", { n: signIn }));
 		const step = needing.filter((a) => a.state === "needs_action").length;
@@ -37,7 +39,7 @@ export function poolLines(providers: Provider[], accounts: Account[], when: (ms:
 		return {
 			id: p.id,
 			name: p.name,
-			glyph: glyphOf(on.length, ready.length, needing, resting.length),
+			glyph: glyphOf(on.length, ready.length, needing, resting.length, locked),
 			words: why.length ? t("home.poolWhy", { count, why: why.join(t("home.comma")) }) : count,
 			tightest: tightest(own),
 			limit: p.no_key ? t("home.local") : t("home.noLimit"),
@@ -45,10 +47,10 @@ export function poolLines(providers: Provider[], accounts: Account[], when: (ms:
 	});
 }
 
-function glyphOf(on: number, ready: number, needing: Account[], resting: number): Glyph {
+function glyphOf(on: number, ready: number, needing: Account[], resting: number, locked: number): Glyph {
 	if (on === 0) return "off";
 	if (needing.some((a) => a.state === "blocked") && ready === 0) return "stop";
-	if (needing.length) return "act";
+	if (needing.length || locked) return "act";
 	if (ready === 0 && resting) return "rest";
 	return "ready";
 }
