@@ -43,6 +43,7 @@ type Options struct {
 // dial connects within the limit, which an error names.
 func (o *Options) dial(dialer net.Dialer) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dialer := dialer // calls side by side have a limit each
 		dialer.Timeout = o.Connect()
 		conn, err := dialer.DialContext(ctx, network, addr)
 		if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() && ctx.Err() == nil {
