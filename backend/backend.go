@@ -456,11 +456,17 @@ func (b *Backend) Run(ctx context.Context) error {
 	jobs.Go(func() error { return b.watchLists(jctx) })
 	jobs.Go(func() error { return b.prompts.Run(jctx) })
 	jobs.Go(func() error { return b.tellLogs(jctx) })
-	jobs.Go(func() error { return b.watchVault(jctx) })
+	looked := make(chan struct{})
+	jobs.Go(func() error { return b.watchVault(jctx, looked) })
 	jobs.Go(func() error { return b.accounts.RunRefresh(jctx) })
 	jobs.Go(func() error { return b.accounts.RunChecks(jctx) })
 	jobs.Go(func() error { return b.files.Run(jctx) })
 	jobs.Go(func() error { return b.updates.Run(jctx, b.wantsUpdates, b.updateFound) })
+	select { // whoever asks first hears how the vault stands, unless a keychain waits for its person
+	case <-looked:
+	case <-time.After(vaultHeadStart):
+	case <-jctx.Done():
+	}
 	jobs.Go(func() error { return b.serve(jctx) })
 	jobs.Go(func() error { return b.serveOllama(jctx) })
 	if b.o.Ready != nil {

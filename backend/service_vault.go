@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"patchbay/backend/api"
@@ -16,12 +17,17 @@ import (
 // vaultPause is how long a vault that does not open is left before it is looked at again. A use looks at once.
 const vaultPause = 30 * time.Second
 
+// vaultHeadStart is how long the first look at the vault may take before requests are answered without it.
+const vaultHeadStart = 200 * time.Millisecond
+
 // watchVault opens the vault beside everything else, so that a keychain which waits for its password holds nothing up, and
-// tries again until it is open.
-func (b *Backend) watchVault(ctx context.Context) error {
+// tries again until it is open. looked is closed after the first look.
+func (b *Backend) watchVault(ctx context.Context, looked chan<- struct{}) error {
 	t := time.NewTicker(vaultPause)
 	defer t.Stop()
 	var seen secret.State
+	first := sync.OnceFunc(func() { close(looked) })
+	defer first()
 	for {
 		now := b.vault.Status(ctx)
 		if ctx.Err() != nil {
@@ -31,6 +37,7 @@ func (b *Backend) watchVault(ctx context.Context) error {
 			b.vaultChanged(ctx, now, seen == "")
 			seen = now.State
 		}
+		first()
 		select {
 		case <-t.C:
 		case <-b.look:
