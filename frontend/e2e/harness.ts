@@ -225,11 +225,13 @@ export async function expectNoSidewaysScroll(page: Page): Promise<void> {
 	const before = page.viewportSize();
 	for (const width of [720, 959, 960, 1120, 1280, 1600]) {
 		await page.setViewportSize({ width, height: 800 });
-		const wide = await page.evaluate(() => {
-			const main = document.querySelector("main");
-			return (main ? main.scrollWidth - main.clientWidth : 0) + document.documentElement.scrollWidth - document.documentElement.clientWidth;
-		});
-		expect(wide, `at ${width}`).toBe(0);
+		const wide = () =>
+			page.evaluate(() => {
+				const main = document.querySelector("main");
+				return (main ? main.scrollWidth - main.clientWidth : 0) + document.documentElement.scrollWidth - document.documentElement.clientWidth;
+			});
+		// What is drawn by its size, like a chart, is drawn anew a frame later.
+		await expect.poll(wide, { message: `at ${width}` }).toBe(0);
 	}
 	if (before) await page.setViewportSize(before);
 }
