@@ -122,15 +122,19 @@ WINDOW_TAGS := desktop,production,webkit2_41
 window: ui ## build bin/patchbay-window, the window for Linux; needs libwebkit2gtk-4.1-dev
 	$(GO) build -trimpath -tags $(WINDOW_TAGS) -ldflags '$(LDFLAGS)' -o bin/patchbay-window .
 
+# A story that fails is told once more, and says so: window managers and web views have moods of their own.
+tell = ./build/ci/desktop-env.sh --timeout $(1) $(3) -- ./build/ci/desktop.sh $(2)
+story = $(tell) || { echo 'desktop: $(2): FAILED, and is told once more'; $(tell); }
+
 .PHONY: desktop
 desktop: build window ## Patchbay on a desktop of its own under Xvfb: tray, window, kills, a taken port, no window, tray, bus or key (Linux); pictures in bin/desktop
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/unlock ./build/ci/unlock
-	./build/ci/desktop-env.sh --timeout 300 -- ./build/ci/desktop.sh main
-	./build/ci/desktop-env.sh --timeout 180 -- ./build/ci/desktop.sh taken
-	./build/ci/desktop-env.sh --timeout 180 -- ./build/ci/desktop.sh fallback
-	./build/ci/desktop-env.sh --timeout 180 --tray none -- ./build/ci/desktop.sh no-tray
-	./build/ci/desktop-env.sh --timeout 180 -- ./build/ci/desktop.sh no-bus
-	./build/ci/desktop-env.sh --timeout 180 -- ./build/ci/desktop.sh locked
+	$(call story,300,main)
+	$(call story,180,taken)
+	$(call story,180,fallback)
+	$(call story,180,no-tray,--tray none)
+	$(call story,180,no-bus)
+	$(call story,180,locked)
 
 .PHONY: cross
 cross: ## type-check everything that needs no C compiler for Windows and macOS

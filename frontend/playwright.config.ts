@@ -17,6 +17,8 @@ export default defineConfig({
 	// Each has a browser and a demo of its own; a file's tests stay together.
 	workers: Number(process.env["WORKERS"] ?? 2),
 	forbidOnly: true,
+	// One that passes at the second try is listed as flaky: read why.
+	retries: process.env["CI"] ? 1 : 0,
 	// Machines of CI are slow and shared: these only end what hangs.
 	timeout: 180_000,
 	expect: { timeout: 30_000 },

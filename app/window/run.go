@@ -29,6 +29,10 @@ const Built = true
 //go:embed icon.png
 var appIcon []byte
 
+// noDMABUF has WebKitGTK hand its pictures over by shared memory. By its other way windows stayed white although their page
+// was loaded (about one of seven with WebKitGTK 2.50 in a session without a bus), and with some drivers always do.
+const noDMABUF = "WEBKIT_DISABLE_DMABUF_RENDERER"
+
 // child is the window's process.
 type child struct {
 	o     Options
@@ -47,9 +51,11 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	// What WebKitGTK looks at beside the policy below; other systems do not know these names.
+	if _, set := os.LookupEnv(noDMABUF); !set || o.NoGPU {
+		os.Setenv(noDMABUF, "1")
+	}
 	if o.NoGPU {
-		// What WebKitGTK looks at beside the policy below; other systems do not know these names.
-		os.Setenv("WEBKIT_DISABLE_DMABUF_RENDERER", "1")
 		os.Setenv("WEBKIT_DISABLE_COMPOSITING_MODE", "1")
 	}
 	c := &child{o: o, pages: &pages{say: o.Say, restart: o.Restart, target: address}}
