@@ -81,7 +81,10 @@ func (a *App) state(ctx context.Context) tray.State {
 	if st, err := a.b.Status(ctx); err == nil {
 		s.Base, s.InFlight, s.Paused = st.Base, st.InFlight, st.Paused
 	}
-	providers, _ := a.b.Providers(ctx)
+	// The menu shows no numbers of models, for which services may have to be asked; a start would wait for them.
+	asked, stop := context.WithCancel(ctx)
+	stop()
+	providers, _ := a.b.Providers(asked)
 	accounts, _ := a.b.Accounts(ctx)
 	byID := map[string]api.ProviderView{}
 	for _, p := range providers {
