@@ -16,6 +16,7 @@ unset DISPLAY
 pids=()
 finish() {
   wineserver -k 2>/dev/null || true # of this prefix only
+  [ -z "${screen:-}" ] || kill "$screen" 2>/dev/null || true
   for p in "${pids[@]}"; do wait "$p" 2>/dev/null || true; done
   rm -rf "$work"
 }
