@@ -30,7 +30,7 @@ const Built = true
 var appIcon []byte
 
 // noDMABUF has WebKitGTK hand its pictures over by shared memory. By its other way windows stayed white although their page
-// was loaded (about one of seven with WebKitGTK 2.50 in a session without a bus), and with some drivers always do.
+// was loaded (about one of seven with WebKitGTK 2.50 in a session without a bus).
 const noDMABUF = "WEBKIT_DISABLE_DMABUF_RENDERER"
 
 // child is the window's process.

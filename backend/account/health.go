@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"patchbay/backend/apierror"
+	"patchbay/backend/canon"
 	"patchbay/backend/events"
 	"patchbay/backend/provider"
 )
@@ -125,25 +126,7 @@ func matches(scope, model string) bool {
 	}
 	scope = strings.TrimPrefix(scope, markNot)
 	for pattern := range strings.SplitSeq(scope, ",") {
-		if glob(strings.TrimSpace(pattern), model) {
-			return true
-		}
-	}
-	return false
-}
-
-// glob matches with * as the only wildcard; unlike in paths it also stands for slashes, which model names have.
-func glob(pattern, s string) bool {
-	head, rest, star := strings.Cut(pattern, "*")
-	if !star {
-		return pattern == s
-	}
-	s, ok := strings.CutPrefix(s, head)
-	if !ok {
-		return false
-	}
-	for i := 0; i <= len(s); i++ {
-		if glob(rest, s[i:]) {
+		if canon.Matches(strings.TrimSpace(pattern), model) {
 			return true
 		}
 	}

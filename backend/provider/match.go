@@ -8,27 +8,7 @@ import (
 
 // Match reports whether a name fits a pattern in which * stands for any text, also none. Case does not count.
 func Match(pattern, name string) bool {
-	pattern, name = strings.ToLower(pattern), strings.ToLower(name)
-	head, rest, wild := strings.Cut(pattern, "*")
-	if !wild {
-		return pattern == name
-	}
-	name, ok := strings.CutPrefix(name, head)
-	if !ok {
-		return false
-	}
-	for {
-		var piece string
-		piece, rest, wild = strings.Cut(rest, "*")
-		if !wild {
-			return strings.HasSuffix(name, piece)
-		}
-		i := strings.Index(name, piece)
-		if i < 0 {
-			return false
-		}
-		name = name[i+len(piece):]
-	}
+	return canon.Matches(strings.ToLower(pattern), strings.ToLower(name))
 }
 
 // Listed returns what is shown of a service's list: the models that Only and Hide let through, with the facts that Models

@@ -12,6 +12,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"patchbay/backend/canon"
 	"patchbay/backend/store"
 )
 
@@ -184,7 +185,7 @@ func (p *Price) fits(names []string, model string) int {
 		if m == model {
 			return 1 << 10
 		}
-		if matchModel(m, model) {
+		if canon.Matches(m, model) {
 			rank = max(rank, len(m)-strings.Count(m, "*"))
 		}
 	}
@@ -192,26 +193,6 @@ func (p *Price) fits(names []string, model string) int {
 		rank++
 	}
 	return rank
-}
-
-// matchModel compares a name with a pattern in which * stands for any text.
-func matchModel(pattern, name string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == name
-	}
-	rest, ok := strings.CutPrefix(name, parts[0])
-	if !ok {
-		return false
-	}
-	for _, part := range parts[1 : len(parts)-1] {
-		i := strings.Index(rest, part)
-		if i < 0 {
-			return false
-		}
-		rest = rest[i+len(part):]
-	}
-	return strings.HasSuffix(rest, parts[len(parts)-1])
 }
 
 // WritePrices makes list the person's file; an empty one takes the file away. The error of a price that is wrong is

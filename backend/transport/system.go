@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"patchbay/backend/canon"
 )
 
 // System tells the proxy that this computer is set to use for a request: the one of the environment (HTTP_PROXY, HTTPS_PROXY,
@@ -77,7 +79,7 @@ func pastHost(pattern, host string) bool {
 	if domain, ok := strings.CutPrefix(pattern, "."); ok {
 		return domain != "" && (host == domain || strings.HasSuffix(host, pattern))
 	}
-	return pattern != "" && matches(pattern, host)
+	return pattern != "" && canon.Matches(pattern, host)
 }
 
 // shortNetwork reads 10.0.0.0/8, fe80::/10, and 169.254/16 as macOS writes it.
@@ -91,26 +93,6 @@ func shortNetwork(text string) (netip.Prefix, bool) {
 	}
 	p, err := netip.ParsePrefix(addr + "/" + bits)
 	return p, err == nil
-}
-
-// matches compares a text with a pattern in which * stands for any text.
-func matches(pattern, text string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == text
-	}
-	rest, ok := strings.CutPrefix(text, parts[0])
-	if !ok {
-		return false
-	}
-	for _, part := range parts[1 : len(parts)-1] {
-		i := strings.Index(rest, part)
-		if i < 0 {
-			return false
-		}
-		rest = rest[i+len(part):]
-	}
-	return strings.HasSuffix(rest, parts[len(parts)-1])
 }
 
 // osProxyURL makes the address of a proxy of what an operating system has: mostly a host and a port.
